@@ -1,0 +1,4895 @@
+/* cthreads.h - v0.1.0 - concurrency kit for C11, in one header
+
+   Threads, locks, conditions, semaphores, events, cancellation and scoped locks on top of
+   C11 <threads.h> and <stdatomic.h>: what Python's `threading` gives, for C. It depends on
+   nothing but the C library and the operating system. Under -DCTHREADS_SIM the same program
+   runs in a simulator that explores thread schedules and replays each one from a seed.
+
+   QUICK START
+
+       #define CTHREADS_IMPLEMENTATION    // in exactly one .c file
+       #include "cthreads.h"
+       #include <stdio.h>
+
+       static cth_mutex lock;             // valid when zeroed, like every lock here
+       static int total;
+
+       static cth_status work(void *arg) {
+           for (int i = 0; i < 100000; i++) {
+               CTH_WITH(&lock) { total += *(int *)arg; }
+           }
+           return CTH_OK;
+       }
+
+       int main(void) {
+           int one = 1;
+           cth_thread *t[2];
+           for (int i = 0; i < 2; i++) {
+               if (cth_thread_spawn(&t[i], work, &one, NULL) != CTH_OK) { return 1; }
+           }
+           for (int i = 0; i < 2; i++) {
+               cth_thread_join(t[i], NULL);
+               cth_thread_release(t[i]);
+           }
+           printf("%d\n", total);         // 200000
+       }
+
+       cc -std=c11 main.c -pthread
+
+   CONTENTS      search for the tag; each API section has its implementation under the same name
+
+       >>api:config       version, linkage, compiler features
+       >>api:status       cth_status, names and texts, messages of errors
+       >>api:sim          the simulator: explore schedules, virtual time, replay
+       >>api:atomic       the words objects are made of, and the wrappers around each atomic
+       >>api:time         monotonic nanoseconds, deadlines, sleeping, wall clock
+       >>api:rng          seeded random numbers
+       >>api:cancel       cancel tokens: a tree with deadlines and reasons
+       >>api:thread       threads: create, start, join, names, daemons, enumerate
+       >>api:hook         what happens when a thread function fails
+       >>api:local        one object per thread, with constructor and destructor
+       >>api:mutex        mutual exclusion, the owner in the word
+       >>api:cond         condition variables
+       >>api:sem          counting semaphores: plain, bounded, saturating
+       >>api:event        a flag that threads wait for
+       >>api:scoped       CTH_WITH, CTH_GUARD: locks that end with their block
+
+       >>impl:platform    the operating system: parking, threads, clocks; the only OS #ifdefs
+       >>impl:status
+       >>impl:sim         the simulated platform: baton, schedules, virtual clock
+       >>impl:atomic      external copies of the inline functions
+       >>impl:memory      allocation through one door, and the one global struct
+       >>impl:time
+       >>impl:rng
+       >>impl:self        the record each thread has here; adoption of foreign threads
+       >>impl:wait        the table of waiters: every blocking call sleeps here
+       >>impl:cancel
+       >>impl:thread
+       >>impl:hook
+       >>impl:local
+       >>impl:mutex
+       >>impl:cond
+       >>impl:sem
+       >>impl:event
+       >>impl:scoped
+
+   RULES         said once, true of every section unless it says otherwise
+
+       Threads      Any function may be called from any thread at any time, except init and
+                    destroy: nobody else may use the object during those.
+       Blocking     A blocking verb comes in three forms: `verb` waits for ever, `try_verb`
+                    never waits, `verb_until` waits until an absolute deadline. Make one with
+                    cth_after(CTH_MS(50)); CTH_FOREVER means none; a deadline that has passed
+                    means try once. A negative deadline (and so cth_after(-1)) is CTH_INVALID.
+                    A call that times out or is cancelled has consumed nothing.
+       Errors       What can fail returns cth_status; CTH_OK is 0. After any other status
+                    nothing has changed, so the call can be made again. errno is preserved.
+                    The kit prints and aborts only on misuse where no status can be returned
+                    (inside CTH_WITH) and when the operating system breaks its contract.
+       Cancelling   A wait under a cancelled token (CTH_UNDER) returns CTH_CANCELLED; a call
+                    that need not wait succeeds all the same. Locks are never cancelled.
+       Objects      Locks and events are plain structs of the caller's: valid when all bytes
+                    are zero, at a fixed address while in use, never copied. They may be freed
+                    by any thread as soon as its own last call on them has returned and, by the
+                    program's logic, no other thread will call again. Threads are
+                    opaque handles, given out by create or spawn, given back by release.
+       Ordering     What one thread did before it releases (unlock, release, set, notify,
+                    finish, cancel) happens before what another does after it acquires.
+       Memory       Locks, semaphores, events and conditions never allocate. The first call of
+                    a thread that the kit did not start allocates its record (about 300 bytes,
+                    recycled); when that fails the call returns CTH_NOMEM.
+       Units        Times are int64 nanoseconds, sizes are bytes.
+       One copy     An object is used by one copy of the implementation only: not by two
+                    CTHREADS_STATIC units, two shared libraries that each have one, or two
+                    processes.
+       Signals      Nothing here may be called from a signal handler; cth_cancel_on_signal
+                    turns a signal into a cancelled token. EINTR never shows.
+       fork         In the child only the thread that forked exists. Locks that another
+                    thread held stay held; all else can be used.
+       Exit         A return from main or exit() waits for all threads that are not daemons.
+                    A thread that ends while holding a lock leaves it locked.
+
+   CONFIGURATION
+
+       macro                     where                   meaning
+       CTHREADS_IMPLEMENTATION   one .c file             compile the implementation here
+       CTHREADS_STATIC           the only .c file        all functions static; implies a private
+                                                         copy of the kit in this file
+       CTHREADS_SIM              all files               build for the simulator
+       CTHREADS_DEBUG            all files               poison destroyed objects
+       CTHREADS_PORTABLE_PARK    implementation file     park on mtx_t and cnd_t, not on futexes
+       CTHREADS_PTHREADS         implementation file     pthreads instead of <threads.h> (chosen
+                                                         by itself under ThreadSanitizer and
+                                                         where <threads.h> is missing)
+       CTH_MALLOC, CTH_FREE      implementation file     allocator; define both or neither
+       CTH_PANIC(text)           implementation file     called before abort(); prints by default
+
+       Files built with different CTHREADS_SIM or CTHREADS_DEBUG do not link with each other.
+
+   LICENSE
+
+       SPDX-License-Identifier: MIT-0 OR Unlicense
+       Copyright 2026 the cthreads authors. The text stands at the end of this file.
+*/
+#ifndef CTH_CTHREADS_H_INCLUDED
+#  define CTH_CTHREADS_H_INCLUDED
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:config   Version, linkage, compiler features.
+   ------------------------------------------------------------------------------------------------ */
+
+#  define CTH_VERSION_MAJOR  0
+#  define CTH_VERSION_MINOR  1
+#  define CTH_VERSION_PATCH  0
+#  define CTH_VERSION_STRING "0.1.0"
+/* One number that grows with the version: 0.1.0 is 100, 1.2.3 is 10203. */
+#  define CTH_VERSION (CTH_VERSION_MAJOR * 10000 + CTH_VERSION_MINOR * 100 + CTH_VERSION_PATCH)
+
+#  ifdef __cplusplus
+#    if __cplusplus < 201103L
+#      error "cthreads.h: the declarations need C++11"
+#    endif
+#    ifdef CTHREADS_IMPLEMENTATION
+#      error "cthreads.h: the implementation is C11; define CTHREADS_IMPLEMENTATION in a .c file"
+#    endif
+#  elif !defined(__STDC_VERSION__) || __STDC_VERSION__ < 201112L || defined(__STDC_NO_ATOMICS__)
+#    error "cthreads.h: needs C11 with <stdatomic.h>"
+#  endif
+
+#  include <stdarg.h>
+#  include <stdbool.h>
+#  include <stddef.h>
+#  include <stdint.h>
+#  ifndef __cplusplus
+#    include <stdatomic.h>
+#    if !defined(__STDC_NO_THREADS__) && !defined(_WIN32) && !defined(__APPLE__)
+#      include <threads.h>
+#      define CTH__HAS_THREADS_H 1
+#    endif
+#  endif
+#  ifndef CTH__HAS_THREADS_H
+#    define CTH__HAS_THREADS_H 0
+#  endif
+
+#  if defined(__GNUC__) || defined(__clang__)
+#    define CTH__GNU          1
+#    define CTH__LIKELY(x)    __builtin_expect(!!(x), 1)
+#    define CTH__PRINTF(f, a) __attribute__((format(printf, f, a)))
+#    define CTH__UNUSED       __attribute__((unused))
+#    define CTH__CLEANUP(fn)  __attribute__((cleanup(fn)))
+#    define CTH_NODISCARD     __attribute__((warn_unused_result))
+#    define CTH__CALL_SITE()  __builtin_return_address(0)
+#    define CTH__NOINLINE     __attribute__((noinline))
+#  else
+#    define CTH__GNU       0
+#    define CTH__LIKELY(x) (x)
+#    define CTH__PRINTF(f, a)
+#    define CTH__UNUSED
+#    define CTH__CLEANUP(fn)
+#    define CTH_NODISCARD
+#    define CTH__CALL_SITE() NULL
+#    define CTH__NOINLINE
+#  endif
+
+/* Linkage. CTH_API: an ordinary function. CTH_FAST: an inline fast path in C, with one external
+   copy in the implementation file for C++ and for function pointers. */
+#  ifdef __cplusplus
+#    define CTH_API  extern
+#    define CTH_FAST extern
+#  elif defined(CTHREADS_STATIC)
+#    define CTH_API  static CTH__UNUSED
+#    define CTH_FAST static inline CTH__UNUSED
+#  else
+#    define CTH_API  extern
+#    define CTH_FAST inline
+#  endif
+
+/* What the fast paths call carries the build mode in its name, so files built with different
+   settings fail to link: cth__mutex_lock_slow, cth__mutex_lock_slow_sim, ..._debug, ..._simdebug. */
+#  if defined(CTHREADS_SIM) && defined(CTHREADS_DEBUG)
+#    define CTH__MODE(name) name##_simdebug
+#  elif defined(CTHREADS_SIM)
+#    define CTH__MODE(name) name##_sim
+#  elif defined(CTHREADS_DEBUG)
+#    define CTH__MODE(name) name##_debug
+#  else
+#    define CTH__MODE(name) name
+#  endif
+
+#  define CTH__CAT2(a, b) a##b
+#  define CTH__CAT(a, b)  CTH__CAT2(a, b)
+
+#  ifdef __cplusplus
+extern "C" {
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:status   One enum for everything that can go wrong.
+   ------------------------------------------------------------------------------------------------ */
+
+#  define CTH__STATUS_LIST(X)                                                  \
+    X(OK, "success")                                                           \
+    X(TIMEDOUT, "the deadline passed")                                         \
+    X(BUSY, "in use by another thread")                                        \
+    X(CLOSED, "closed")                                                        \
+    X(FULL, "full")                                                            \
+    X(EMPTY, "empty")                                                          \
+    X(CANCELLED, "cancelled")                                                  \
+    X(SHUTDOWN, "shut down")                                                   \
+    X(BROKEN, "broken")                                                        \
+    X(NOMEM, "out of memory")                                                  \
+    X(AGAIN, "the system has no more threads or handles to give at this time") \
+    X(INVALID, "invalid argument or use")                                      \
+    X(NOT_OWNER, "not held by the calling thread")                             \
+    X(DEADLOCK, "the calling thread would wait for itself")                    \
+    X(OVERFLOW, "a counter would exceed its maximum")                          \
+    X(FORKED, "made before a fork, used in the child")                         \
+    X(UNSUPPORTED, "not supported on this platform")                           \
+    X(FAILED, "failed")
+
+/* The result of everything that can fail: CTH_OK, CTH_TIMEDOUT, ... in the order above. CTH_OK
+   is 0. User functions return one too; CTH_FAILED is the general "it did not work". */
+typedef enum cth_status {
+#  define CTH__X(name, text) CTH_##name,
+    CTH__STATUS_LIST(CTH__X)
+#  undef CTH__X
+} cth_status;
+
+/* Return the name of a status, "CTH_OK"; "CTH_?" for a number that is none. Never NULL.
+   Like : strerrorname_np. */
+CTH_API const char *cth_status_name(cth_status status);
+
+/* Return a short English text for a status, "the deadline passed". Never NULL. Like: strerror. */
+CTH_API const char *cth_status_text(cth_status status);
+
+/* Keep a message, formatted as by printf and cut at 127 bytes, as the calling thread's error text,
+   and return `status`: `return cth_fail(CTH_FAILED, "cannot open %s", path);` in a thread function
+   is what `raise` is in Python. The thread hook receives the text.
+
+   Threads : the text belongs to the calling thread.
+   Like    : Python raise; errno + strerror. */
+CTH_API cth_status cth_fail(cth_status status, const char *format, ...) CTH__PRINTF(2, 3);
+
+/* Return the calling thread's latest error text, "" when it has none. Valid until its next
+   cth_fail. */
+CTH_API const char *cth_error_text(void);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:sim   The simulator: the kit on a platform whose clock, scheduler and faults are chosen.
+
+   Built with -DCTHREADS_SIM, real threads pass a baton: one runs at a time, and before each atomic
+   operation of the kit, and at each wait, the explorer chooses who goes on. Sleeping takes no time:
+   when all threads wait, the clock jumps to the next deadline. When none waits with a deadline,
+   that is a deadlock (a lost wake-up looks the same), and it is reported with the seed that
+   replays it and with who waits for what.
+
+   Two ways to use it. A test calls cth_sim_run with a scenario. And an unmodified program, built
+   with -DCTHREADS_SIM, runs as one schedule of the seed in the environment variable
+   CTHREADS_SIM_SEED (1 when unset): same seed, same output. CTHREADS_SIM_FAULTS may name faults to
+   add, by comma: timeouts, spurious, alloc, threads, all. On a deadlock the program ends with
+   status 86 after the report.
+
+   Threads not started by the kit cannot take part. Plain system calls block the whole program, and
+   atomics of the program's own are no scheduling points: call cth_yield in loops around them.
+   Without CTHREADS_SIM nothing of this section exists but the CTH_SIM_CHECK macro.
+   ------------------------------------------------------------------------------------------------ */
+
+#  ifdef CTHREADS_SIM
+enum {
+    CTH_SIM_TIMEOUTS = 1, /* a timed wait may expire although others could still run */
+    CTH_SIM_SPURIOUS = 2, /* a sleeping thread may wake for no reason */
+    CTH_SIM_ALLOC = 4,    /* an allocation may fail */
+    CTH_SIM_THREADS = 8,  /* a thread start may fail */
+    CTH_SIM_EXIT = 86     /* exit status of a whole program that was found at fault */
+};
+
+/* What the first failing schedule looked like. */
+typedef struct cth_sim_report {
+    uint64_t schedules; /* schedules run, the failing one included */
+    uint64_t seed;      /* the seed that replays the failing schedule */
+    uint64_t steps;     /* scheduling points passed in all schedules */
+    char kind[24];      /* "deadlock", "check", "steps", "thread left", "memory left", "panic" */
+    char text[2048];    /* the report as printed */
+} cth_sim_report;
+
+typedef struct cth_sim_desc {
+    const char *name;       /* for the report */
+    uint64_t seed;          /* first seed; 0 = 1 */
+    uint64_t schedules;     /* how many to run; 0 = 1000 */
+    uint64_t max_steps;     /* scheduling points in one schedule; 0 = 100000; more is a failure */
+    unsigned faults;        /* CTH_SIM_TIMEOUTS | ... */
+    bool quiet;             /* do not print the failure on stderr */
+    cth_sim_report *report; /* filled in, when not NULL */
+} cth_sim_desc;
+
+/* Run `scenario(arg)` under many schedules, as the main thread of a fresh kit each time, and stop
+   at the first failure: a deadlock, a failed CTH_SIM_CHECK, a scenario that returns other than
+   CTH_OK, a thread or an allocation left behind, or too many steps (a livelock). With CTHREADS_SIM_SEED in the
+   environment only that one schedule is run.
+
+   Blocks  : until the schedules are done or one failed.
+   Returns : CTH_OK; CTH_FAILED when a schedule failed (see `report`); CTH_BUSY inside a scenario
+             or while other threads of the kit run; CTH_NOMEM.
+   Threads : the main thread only. The threads of a failing schedule stay behind, asleep for ever.
+   Like    : loom::model, shuttle::check_random (Rust); Go testing/synctest. */
+CTH_API CTH_NODISCARD cth_status cth_sim_run(const cth_sim_desc *desc,
+                                             cth_status (*scenario)(void *arg),
+                                             void *arg);
+
+/* Return a number below `n`, chosen by the explorer: for scenarios that try alternatives. */
+CTH_API uint32_t cth_sim_choose(uint32_t n);
+
+/* Fail the schedule with the given text; does not return. What CTH_SIM_CHECK calls. */
+CTH_API void cth_sim_fail(const char *kind, const char *format, ...) CTH__PRINTF(2, 3);
+
+/* Private: a scheduling point before the operation on `word`. */
+CTH_API void cth__sim_point(const volatile void *word);
+#    define CTH__POINT(p) cth__sim_point((const volatile void *)(p)),
+#  else
+#    define CTH__POINT(p)
+#  endif
+
+/* Fail the schedule when `condition` is false; without the simulator the condition is not even
+   evaluated. Expands to: if (!(condition)) cth_sim_fail("check", "file:line: condition"). */
+#  ifdef CTHREADS_SIM
+#    define CTH_SIM_CHECK(condition)                                          \
+      do {                                                                    \
+        if (!(condition)) {                                                   \
+          cth_sim_fail("check", "%s:%d: %s", __FILE__, __LINE__, #condition); \
+        }                                                                     \
+      } while (0)
+#  else
+#    define CTH_SIM_CHECK(condition) ((void)0)
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:atomic   The words objects are made of, and one wrapper for each atomic operation.
+
+   Private, but visible because the fast paths are inline. Words are 32 bits or one pointer; atomic
+   in C, plain with the same layout in C++. Every atomic access of the kit goes through a wrapper;
+   the order is written as in cth__load(&m->word, acquire).
+   ------------------------------------------------------------------------------------------------ */
+
+#  ifdef __cplusplus
+typedef uint32_t cth__word;
+typedef void *cth__ptr;
+#  else
+typedef _Atomic(uint32_t) cth__word;
+typedef _Atomic(void *) cth__ptr;
+_Static_assert(sizeof(cth__word) == 4 && sizeof(cth__ptr) == sizeof(void *), "layout as in C++");
+_Static_assert(CTH_OK == 0, "callers test for zero");
+
+#    define cth__load(p, order) (CTH__POINT(p) atomic_load_explicit((p), memory_order_##order))
+#    define cth__store(p, v, order) \
+      (CTH__POINT(p) atomic_store_explicit((p), (v), memory_order_##order))
+#    define cth__swap(p, v, order) \
+      (CTH__POINT(p) atomic_exchange_explicit((p), (v), memory_order_##order))
+#    define cth__add(p, v, order) \
+      (CTH__POINT(p) atomic_fetch_add_explicit((p), (v), memory_order_##order))
+#    define cth__sub(p, v, order) \
+      (CTH__POINT(p) atomic_fetch_sub_explicit((p), (v), memory_order_##order))
+#    define cth__or(p, v, order) \
+      (CTH__POINT(p) atomic_fetch_or_explicit((p), (v), memory_order_##order))
+#    define cth__and(p, v, order) \
+      (CTH__POINT(p) atomic_fetch_and_explicit((p), (v), memory_order_##order))
+/* Compare and swap: when *p == *expected store `v` with the first order and be true; else put the
+   value found into *expected with the second order and be false. Strong. */
+#    define cth__cas(p, expected, v, order, failed)           \
+      (CTH__POINT(p) atomic_compare_exchange_strong_explicit( \
+          (p), (expected), (v), memory_order_##order, memory_order_##failed))
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:time   Nanoseconds on a clock that never goes back, deadlines, sleeping.
+   ------------------------------------------------------------------------------------------------ */
+
+/* A point in time or a span, in nanoseconds. Points are on the monotonic clock, counted from an
+   unspecified start that is never negative. */
+typedef int64_t cth_time;
+
+/* The deadline that never comes. */
+#  define CTH_FOREVER INT64_MAX
+
+/* Spans: CTH_MS(50), CTH_S(0.1). The argument is any number; it must fit (292 years do). */
+#  define CTH_NS(x) ((cth_time)(x))
+#  define CTH_US(x) ((cth_time)((x)*INT64_C(1000)))
+#  define CTH_MS(x) ((cth_time)((x)*INT64_C(1000000)))
+#  define CTH_S(x)  ((cth_time)((x)*INT64_C(1000000000)))
+
+/* Return the monotonic time; virtual under the simulator. Like: Python time.monotonic_ns. */
+CTH_API cth_time cth_now(void);
+
+/* Return the deadline `span` from now. A huge span gives CTH_FOREVER; a negative span gives a
+   deadline that every call refuses with CTH_INVALID. Like: Go time.Now().Add(span). */
+CTH_API cth_time cth_after(cth_time span);
+
+/* Sleep for at least `span`.
+
+   Blocks  : until the span is over; signals do not shorten it.
+   Returns : CTH_OK; CTH_CANCELLED under a cancelled token; CTH_INVALID for a negative span;
+             CTH_NOMEM.
+   Like    : Python time.sleep; C11 thrd_sleep. */
+CTH_API cth_status cth_sleep(cth_time span);
+
+/* Sleep until `deadline` has passed; with CTH_FOREVER until cancelled. As cth_sleep. */
+CTH_API cth_status cth_sleep_until(cth_time deadline);
+
+/* Let other threads run. Under the simulator, when no other thread can run, time moves on. Like:
+   C11 thrd_yield. */
+CTH_API void cth_yield(void);
+
+/* Return the wall-clock time in nanoseconds since 1970, for printing only: it may jump. Under the
+   simulator it starts on 2026-01-01 and follows virtual time. Like: Python time.time_ns. */
+CTH_API cth_time cth_wall_now(void);
+
+/* Room that cth_wall_text needs. */
+#  define CTH_WALL_TEXT_SIZE 26
+
+/* Write the local time (UTC under the simulator) of `wall` into `text` as
+   "Thu Jan  1 00:00:00 1970", without a line end, and return `text`. Like: Python time.ctime. */
+CTH_API char *cth_wall_text(cth_time wall, char text[CTH_WALL_TEXT_SIZE]);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:rng   Seeded random numbers, for demos, tests and jitter. Not for secrets.
+   ------------------------------------------------------------------------------------------------ */
+
+/* A generator (splitmix64, Steele, Lea and Flood 2014). Valid when zeroed; one thread at a time. */
+typedef struct cth_rng {
+    uint64_t state;
+} cth_rng;
+
+/* Start the sequence of `seed`: the same seed gives the same numbers on every platform. */
+CTH_API void cth_rng_seed(cth_rng *rng, uint64_t seed);
+
+/* Return a seed that differs from run to run (under the simulator, the explorer's choice). */
+CTH_API uint64_t cth_rng_entropy(void);
+
+/* Return the next 64 random bits. */
+CTH_API uint64_t cth_rng_next(cth_rng *rng);
+
+/* Return a number in 0 .. n-1, each equally likely; 0 when n is 0. Like: Python randrange(n). */
+CTH_API uint64_t cth_rng_below(cth_rng *rng, uint64_t n);
+
+/* Return a number in [0, 1). Like: Python random.random. */
+CTH_API double cth_rng_unit(cth_rng *rng);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:cancel   Cancel tokens: ask everything that waits on behalf of a job to stop.
+
+   A token is a node in a tree: cancelling it cancels all below it. CTH_UNDER(&token) binds it to
+   the calling thread for a block; every wait in that block then returns CTH_CANCELLED once the
+   token is cancelled or its deadline has passed. Locks do not: a mutex is always acquired.
+
+       cth_cancel stop;
+       cth_cancel_init(&stop, NULL, cth_after(CTH_S(5)));
+       CTH_UNDER(&stop) { status = cth_event_wait(&ready); }
+       cth_cancel_destroy(&stop);
+   ------------------------------------------------------------------------------------------------ */
+
+/* A cancel token. The fields are private. Valid when zeroed: live, no parent, no deadline. */
+typedef struct cth_cancel {
+    cth__word state; /* 0 live, 1 cancelled; set once, under the tree lock */
+    uint32_t flags;
+    cth__ptr reason;                                 /* const char *, set before state */
+    struct cth_cancel *parent, *child, *next, *prev; /* under the tree lock */
+    cth_time deadline;                               /* 0 = none; the least of its ancestors' */
+} cth_cancel;
+#  define CTH_CANCEL_INIT \
+    { 0 }
+
+/* Make a live token below `parent` (NULL: a root), cancelled by itself at `deadline`
+   (CTH_FOREVER: never). Below a cancelled parent it is born cancelled.
+
+   Returns : CTH_OK; CTH_INVALID for a negative deadline; CTH_NOMEM.
+   Like    : Go context.WithDeadline, C++ std::stop_source. */
+CTH_API cth_status cth_cancel_init(cth_cancel *token, cth_cancel *parent, cth_time deadline);
+
+/* Take a token out of its tree and end its watch over signals.
+
+   Returns : CTH_OK; CTH_BUSY, and nothing changed, while it has children or waiting threads. */
+CTH_API cth_status cth_cancel_destroy(cth_cancel *token);
+
+/* Cancel the token and all below it, and wake every thread that waits under them. The first reason
+   stays; `reason` (NULL: "cancelled") is not copied and must outlive the token.
+
+   Returns  : CTH_OK, also when it was cancelled before; CTH_NOMEM.
+   Ordering : everything before this call happens before a wait returns CTH_CANCELLED by it. */
+CTH_API cth_status cth_cancel_request(cth_cancel *token, const char *reason);
+
+/* Return CTH_CANCELLED when the token is cancelled or its deadline has passed, else CTH_OK; with
+   NULL, ask for the calling thread's token. For loops that compute without waiting. */
+CTH_API cth_status cth_cancel_status(const cth_cancel *token);
+
+/* Return why the token was cancelled: the reason given, "deadline passed", or NULL while live. */
+CTH_API const char *cth_cancel_reason(const cth_cancel *token);
+
+/* Return the token that the calling thread is bound to, or NULL. */
+CTH_API cth_cancel *cth_cancel_current(void);
+
+/* Cancel `token`, with the reason "signal N", when the process receives `signal_number`. The
+   second signal of that number gets the previous treatment again, so a second Ctrl-C ends the program. Ends with
+   cth_cancel_destroy. The token may not move until then.
+
+   Returns : CTH_OK; CTH_INVALID for a signal that cannot be caught; CTH_BUSY when a token watches
+             that signal already; CTH_AGAIN when no thread or pipe could be made; CTH_UNSUPPORTED.
+   Like    : Go signal.NotifyContext. */
+CTH_API CTH_NODISCARD cth_status cth_cancel_on_signal(cth_cancel *token, int signal_number);
+
+typedef struct cth__under {
+    cth_cancel *saved;
+    bool done;
+} cth__under;
+CTH_API cth__under cth__under_enter(cth_cancel *token);
+CTH_API void cth__under_leave(cth__under *under);
+
+/* CTH_UNDER(&token) { ... }: the calling thread's waits in the block are under `token`. It replaces
+   the outer token (make it a child to have both). CTH_SHIELDED { ... }: under none, for clean-up.
+   Expands to a `for` that runs once, with a variable whose cleanup restores the outer token;
+   break and continue leave the block, return and goto are fine too. */
+#  define CTH_UNDER(token)                                             \
+    for (cth__under CTH__CAT(cth__under_, __LINE__)                    \
+             CTH__CLEANUP(cth__under_leave) = cth__under_enter(token); \
+         !CTH__CAT(cth__under_, __LINE__).done; CTH__UNDER_NEXT(CTH__CAT(cth__under_, __LINE__)))
+#  define CTH_SHIELDED CTH_UNDER(NULL)
+#  if CTH__GNU
+#    define CTH__UNDER_NEXT(u) (u).done = true
+#  else
+#    define CTH__UNDER_NEXT(u) cth__under_leave(&(u))
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:thread   Threads as objects: Python's threading.Thread.
+
+   A handle comes from create or spawn with one reference, which release gives back. Each started
+   thread is joined at most once; one whose handle is released unjoined goes on by itself. The program waits for it at
+   exit unless it is a daemon.
+   ------------------------------------------------------------------------------------------------ */
+
+/* A thread. Opaque, reference-counted. */
+typedef struct cth_thread cth_thread;
+
+/* What a thread runs. Anything other than CTH_OK goes to the thread hook and to join's `result`. */
+typedef cth_status (*cth_thread_fn)(void *arg);
+
+/* Longest thread name, in bytes, without the ending zero. */
+#  define CTH_THREAD_NAME_MAX 63
+
+typedef struct cth_thread_desc {
+    const char *name;   /* copied; NULL: "Thread-1", "Thread-2", ... */
+    size_t stack_size;  /* bytes; 0: the system's default */
+    bool daemon;        /* the program does not wait for it at exit */
+    cth_cancel *cancel; /* token its waits are under; must outlive the thread; NULL: none */
+} cth_thread_desc;
+
+/* Make a thread that is not yet alive; `desc` may be NULL.
+
+   Returns : CTH_OK and a handle in `*out`; CTH_NOMEM; CTH_INVALID for a name that is too long, no
+             function or no `out`.
+   Like    : Python Thread(target=fn, args=(arg,)). C11: none. */
+CTH_API CTH_NODISCARD cth_status cth_thread_create(cth_thread **out,
+                                                   cth_thread_fn fn,
+                                                   void *arg,
+                                                   const cth_thread_desc *desc);
+
+/* Start a thread. It is alive when this returns.
+
+   Returns  : CTH_OK; CTH_INVALID when it was started before or its stack size is refused; CTH_AGAIN when the system gives no
+              thread; CTH_NOMEM. After AGAIN or NOMEM it may be started again.
+   Ordering : everything before this call happens before the thread's function. */
+CTH_API CTH_NODISCARD cth_status cth_thread_start(cth_thread *thread);
+
+/* Create and start: as the two above; on failure there is no handle.
+   Like : C11 thrd_create; Go `go fn(arg)`. */
+CTH_API CTH_NODISCARD cth_status cth_thread_spawn(cth_thread **out,
+                                                  cth_thread_fn fn,
+                                                  void *arg,
+                                                  const cth_thread_desc *desc);
+
+/* Wait until the thread has ended, and put what its function returned into `*result` (may be
+   NULL). The handle stays valid.
+
+   Blocks   : until the thread has ended.
+   Returns  : CTH_OK; CTH_DEADLOCK for the calling thread itself; CTH_INVALID when it was not
+              started, was joined or detached, or was not started by the kit; CTH_CANCELLED; CTH_NOMEM.
+   Ordering : everything the thread did happens before this returns.
+   Like     : Python Thread.join; C11 thrd_join. */
+CTH_API cth_status cth_thread_join(cth_thread *thread, cth_status *result);
+
+/* As cth_thread_join, or CTH_TIMEDOUT at the deadline: the thread may then be joined again. */
+CTH_API CTH_NODISCARD cth_status cth_thread_join_until(cth_thread *thread,
+                                                       cth_status *result,
+                                                       cth_time deadline);
+
+/* Wait until all threads started by the kit have ended, daemons excepted. The exit handler does it.
+
+   Blocks  : until then, or the deadline.
+   Returns : CTH_OK; CTH_TIMEDOUT; CTH_CANCELLED; CTH_DEADLOCK from a thread that the kit started;
+             CTH_INVALID for a negative deadline; CTH_NOMEM.
+   Like    : Python threading._shutdown; Go sync.WaitGroup.Wait. */
+CTH_API cth_status cth_thread_join_all(cth_time deadline);
+
+/* Say that nobody will join the thread. Before or after its start.
+
+   Returns : CTH_OK; CTH_INVALID when it was joined or detached before, or not started by the kit. */
+CTH_API cth_status cth_thread_detach(cth_thread *thread);
+
+/* Take another reference to the handle; returns it. NULL gives NULL. */
+CTH_API cth_thread *cth_thread_retain(cth_thread *thread);
+
+/* Give back a reference. With the last one the handle is gone; a thread still running goes on, as
+   if detached. NULL is allowed. */
+CTH_API void cth_thread_release(cth_thread *thread);
+
+/* Tell whether the thread was started and has not ended. Like: Python Thread.is_alive. */
+CTH_API bool cth_thread_is_alive(const cth_thread *thread);
+
+/* Return the thread's name: valid as long as the caller's reference. Never NULL. */
+CTH_API const char *cth_thread_name(const cth_thread *thread);
+
+/* Rename a thread, for the operating system too (which cuts at 15 bytes).
+
+   Returns : CTH_OK; CTH_INVALID for a name that is NULL or too long; CTH_NOMEM. */
+CTH_API cth_status cth_thread_set_name(cth_thread *thread, const char *name);
+
+/* Return the kit's number for a thread: unique among all threads ever made in this process; main is 1. Like: Python Thread.ident. */
+CTH_API uint32_t cth_thread_id(const cth_thread *thread);
+
+/* Return the system's number for the thread (gettid), 0 before it runs. Like: native_id. */
+CTH_API int64_t cth_thread_native_id(const cth_thread *thread);
+
+/* Tell whether the thread is a daemon. */
+CTH_API bool cth_thread_is_daemon(const cth_thread *thread);
+
+/* Return the calling thread; the reference is borrowed and lasts as long as the thread, so retain
+   it to keep it. A thread that the kit did not start is adopted: "MainThread", or "Dummy-N". NULL
+   only when memory is lacking. Like: Python current_thread; C11 thrd_current. */
+CTH_API cth_thread *cth_thread_current(void);
+
+/* Return the main thread, borrowed as above. Like: Python main_thread. */
+CTH_API cth_thread *cth_thread_main(void);
+
+/* Return how many threads are alive, main and adopted ones included. Like: active_count. */
+CTH_API size_t cth_thread_count(void);
+
+/* Put up to `capacity` living threads into `out`, main first, each with a reference that the
+   caller releases, and return how many are alive (more than `capacity`: some are missing).
+   Like : Python threading.enumerate. */
+CTH_API size_t cth_thread_enumerate(cth_thread **out, size_t capacity);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:hook   What happens when a thread function returns something other than CTH_OK.
+   ------------------------------------------------------------------------------------------------ */
+
+/* Called in the failing thread, before it ends; `message` is its cth_error_text, or the status's
+   text when it has none. */
+typedef void (*cth_thread_hook_fn)(cth_thread *thread,
+                                   cth_status status,
+                                   const char *message,
+                                   void *arg);
+
+/* Set the hook for all threads; NULL restores the default, which prints
+   "Exception in thread NAME: CTH_FAILED: message" on stderr in one write.
+
+   Ordering : a thread that fails after this call returns uses the new hook.
+   Like     : Python threading.excepthook. */
+CTH_API void cth_thread_set_hook(cth_thread_hook_fn hook, void *arg);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:local   One object per thread: Python's threading.local, with a constructor and destructor.
+
+   For a plain variable per thread `_Thread_local int x;` is simpler and faster. A cth_local is for
+   objects that need a destructor, or that belong to an object which comes and goes.
+
+       static cth_local buffer = CTH_LOCAL_INIT(sizeof(struct buf), buf_open, buf_close);
+       struct buf *b = cth_local_get(&buffer);
+   ------------------------------------------------------------------------------------------------ */
+
+/* Called on the thread's zeroed object at its first use; anything but CTH_OK makes the get fail. */
+typedef cth_status (*cth_local_open_fn)(void *object);
+/* Called on the object when its thread ends, or in cth_local_destroy for all threads. */
+typedef void (*cth_local_close_fn)(void *object);
+
+/* One object of `size` bytes for each thread that asks. Private but for the initialiser. */
+typedef struct cth_local {
+    size_t size;
+    cth_local_open_fn open;
+    cth_local_close_fn close;
+    cth__word slot; /* 0 none yet, else its number + 1 */
+} cth_local;
+#  define CTH_LOCAL_INIT(size, open, close) \
+    { (size), (open), (close), 0 }
+
+/* Return the calling thread's object, made zeroed and opened at the first call; the address stays
+   the same for the thread's life.
+
+   Returns : the object; NULL when memory is lacking or `open` failed (then the next call tries
+             again).
+   Like    : Python local().x; C11 tss_get. */
+CTH_API void *cth_local_get(cth_local *local);
+
+/* Close and free the objects of all threads. Nobody may use the local at that time. */
+CTH_API void cth_local_destroy(cth_local *local);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:mutex   Mutual exclusion. 4 bytes; knows its owner.
+
+   Free when zeroed. A waiter spins for a moment while the owner runs, then sleeps. A running thread
+   may overtake a sleeping one (that is what makes it fast), but a waiter that has been passed by
+   for 1 ms is handed the lock. There is no priority inheritance.
+   ------------------------------------------------------------------------------------------------ */
+
+typedef struct cth_mutex {
+    cth__word word; /* 0 free; else the owner's number << 8; bit 0: somebody may sleep */
+} cth_mutex;
+#  define CTH_MUTEX_INIT \
+    { 0 }
+
+/* Acquire the mutex.
+
+   Blocks   : while another thread holds it. Never cancelled.
+   Returns  : CTH_OK; CTH_DEADLOCK when the calling thread holds it; CTH_NOMEM; CTH_INVALID for a
+              destroyed mutex (CTHREADS_DEBUG).
+   Ordering : the previous unlock happens before this returns.
+   Like     : Python Lock.acquire; C11 mtx_lock; Go Mutex.Lock. */
+CTH_FAST cth_status cth_mutex_lock(cth_mutex *mutex);
+
+/* Acquire the mutex if that needs no waiting.
+   Returns : CTH_OK; CTH_BUSY when any thread holds it, the calling one included; CTH_NOMEM. */
+CTH_FAST CTH_NODISCARD cth_status cth_mutex_try_lock(cth_mutex *mutex);
+
+/* As cth_mutex_lock, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative deadline. */
+CTH_FAST CTH_NODISCARD cth_status cth_mutex_lock_until(cth_mutex *mutex, cth_time deadline);
+
+/* Release the mutex. It may be freed by another thread as soon as that one has locked it.
+   Returns : CTH_OK; CTH_NOT_OWNER, and nothing changed, unless the calling thread holds it. */
+CTH_FAST cth_status cth_mutex_unlock(cth_mutex *mutex);
+
+/* Tell whether some thread held the mutex at that moment. Like: Python Lock.locked. */
+CTH_API bool cth_mutex_is_locked(const cth_mutex *mutex);
+
+/* End the mutex's life; a debug build poisons it.
+   Returns : CTH_OK; CTH_BUSY, and nothing changed, while it is held or waited for. */
+CTH_API cth_status cth_mutex_destroy(cth_mutex *mutex);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:cond   Condition variables: wait until something protected by a mutex is true.
+
+       CTH_WITH(&lock) {
+           CTH_WAIT_WHILE(&changed, &lock, count == 0);
+           count--;
+       }
+
+   A wait may end without a notify, so always wait in a loop, as CTH_WAIT_WHILE does.
+   ------------------------------------------------------------------------------------------------ */
+
+typedef struct cth_cond {
+    cth__word word; /* 1 while a thread may wait; changes under the bucket lock only */
+} cth_cond;
+#  define CTH_COND_INIT \
+    { 0 }
+
+/* Release `mutex`, sleep until notified, and acquire it again: releasing and beginning to wait are
+   one step for every notifier that holds the mutex afterwards. Whatever is returned, on OK, TIMEDOUT and CANCELLED the
+   mutex is held by the calling thread.
+
+   Blocks   : until notified, or for no reason.
+   Returns  : CTH_OK; CTH_CANCELLED; CTH_NOT_OWNER unless the calling thread holds the mutex;
+              CTH_INVALID when others wait with another mutex.
+   Ordering : as unlock and lock of the mutex.
+   Like     : Python Condition.wait; C11 cnd_wait. */
+CTH_API cth_status cth_cond_wait(cth_cond *cond, cth_mutex *mutex);
+
+/* As cth_cond_wait, or CTH_TIMEDOUT at the deadline, with the mutex held; a wait that a notify chose
+   never reports a timeout. CTH_INVALID for a negative deadline. */
+CTH_API CTH_NODISCARD cth_status cth_cond_wait_until(cth_cond *cond,
+                                                     cth_mutex *mutex,
+                                                     cth_time deadline);
+
+/* Wake up to `n` of the waiting threads; with nobody waiting it does nothing. With or without the
+   mutex. Returns : CTH_OK. Like: Python Condition.notify(n); C11 cnd_signal. */
+CTH_API cth_status cth_cond_notify(cth_cond *cond, size_t n);
+
+/* Wake all waiting threads. Like: Python Condition.notify_all; C11 cnd_broadcast. */
+CTH_API cth_status cth_cond_notify_all(cth_cond *cond);
+
+/* End the condition's life. Returns: CTH_OK; CTH_BUSY, and nothing changed, with waiters. */
+CTH_API cth_status cth_cond_destroy(cth_cond *cond);
+
+/* CTH_WAIT_WHILE(&cond, &mutex, predicate[, deadline]): wait as long as `predicate`, evaluated with
+   the mutex held, is true. The value is a cth_status: CTH_OK when the predicate is false; else what
+   ended the wait. At the deadline the predicate decides once more. Expands to a loop around
+   cth_cond_wait_until; gcc and clang only, for it is a statement expression. */
+#  if CTH__GNU && !defined(__cplusplus)
+#    define CTH_WAIT_WHILE(...) \
+      CTH__WAIT_PICK(__VA_ARGS__, CTH__WAIT_DEADLINE, CTH__WAIT_FOREVER, CTH__NONE)(__VA_ARGS__)
+#    define CTH__WAIT_PICK(c, m, p, d, name, ...) name
+#    define CTH__WAIT_FOREVER(cond, mutex, predicate) \
+      CTH__WAIT_DEADLINE(cond, mutex, predicate, CTH_FOREVER)
+#    define CTH__WAIT_DEADLINE(cond, mutex, predicate, deadline)               \
+      __extension__({                                                          \
+  const cth_time CTH__CAT(cth__until_, __LINE__) = (deadline);                 \
+  cth_status CTH__CAT(cth__status_, __LINE__) = CTH_OK;                        \
+  for (;;) {                                                                   \
+    if (!(predicate)) {                                                        \
+      CTH__CAT(cth__status_, __LINE__) = CTH_OK;                               \
+      break;                                                                   \
+    }                                                                          \
+    if (CTH__CAT(cth__status_, __LINE__) != CTH_OK) {                          \
+      break;                                                                   \
+    }                                                                          \
+    CTH__CAT(cth__status_, __LINE__) =                                         \
+        cth_cond_wait_until((cond), (mutex), CTH__CAT(cth__until_, __LINE__)); \
+  }                                                                            \
+  CTH__CAT(cth__status_, __LINE__);                                            \
+      })
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:sem   Counting semaphores. 8 bytes; zeroed: count 0, no bound.
+   ------------------------------------------------------------------------------------------------ */
+
+/* Largest count. */
+#  define CTH_SEM_MAX INT32_MAX
+
+typedef struct cth_sem {
+    cth__word word; /* the count; bit 31: somebody may sleep */
+    uint32_t bound; /* largest count, 0 = CTH_SEM_MAX; bit 31: saturating */
+} cth_sem;
+
+/* Static initialisers: a plain semaphore, and one that is never released above its start. */
+#  define CTH_SEM_INIT(count) \
+    { (count), 0 }
+#  define CTH_SEM_INIT_BOUNDED(count) \
+    { (count), (count) }
+
+typedef struct cth_sem_desc {
+    int max;         /* largest count; 0 = CTH_SEM_MAX */
+    bool saturating; /* a release beyond the maximum stops there and is CTH_OK */
+} cth_sem_desc;
+
+/* Make a semaphore with `count` permits; `desc` may be NULL.
+   Returns : CTH_OK; CTH_INVALID for a negative count or max, or a count above max.
+   Like    : Python Semaphore(count), BoundedSemaphore(count) with .max = count. */
+CTH_API cth_status cth_sem_init(cth_sem *sem, int count, const cth_sem_desc *desc);
+
+/* Take one permit.
+
+   Blocks   : while there is none.
+   Returns  : CTH_OK; CTH_CANCELLED; CTH_NOMEM; CTH_INVALID for a destroyed one (CTHREADS_DEBUG).
+   Ordering : the release that made the permit happens before this returns.
+   Like     : Python Semaphore.acquire; POSIX sem_wait. */
+CTH_FAST cth_status cth_sem_acquire(cth_sem *sem);
+
+/* Take one permit if there is one. Returns: CTH_OK; CTH_BUSY. */
+CTH_FAST CTH_NODISCARD cth_status cth_sem_try_acquire(cth_sem *sem);
+
+/* As cth_sem_acquire, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative deadline. */
+CTH_FAST CTH_NODISCARD cth_status cth_sem_acquire_until(cth_sem *sem, cth_time deadline);
+
+/* Give back one permit. The semaphore may be freed by a thread that acquired it.
+   Returns : CTH_OK; CTH_OVERFLOW, and nothing changed, beyond the maximum; CTH_NOMEM. */
+CTH_FAST cth_status cth_sem_release(cth_sem *sem);
+
+/* Give back `n` permits, all or none. As cth_sem_release; CTH_INVALID for a negative n. */
+CTH_API cth_status cth_sem_release_n(cth_sem *sem, int n);
+
+/* Return the number of free permits at that moment. */
+CTH_API int cth_sem_value(const cth_sem *sem);
+
+/* End the semaphore's life. Returns: CTH_OK; CTH_BUSY, and nothing changed, with waiters. */
+CTH_API cth_status cth_sem_destroy(cth_sem *sem);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:event   A flag that threads wait for. 4 bytes; zeroed: not set.
+   ------------------------------------------------------------------------------------------------ */
+
+typedef struct cth_event {
+    cth__word word; /* bit 0: set; bit 1: somebody may sleep; above: how often it was set */
+} cth_event;
+#  define CTH_EVENT_INIT \
+    { 0 }
+
+/* Set the flag and wake all waiters. Threads that waited before are freed even if the flag is
+   cleared at once.
+
+   Returns  : CTH_OK; CTH_NOMEM.
+   Ordering : everything before this happens before any wait or is_set that sees the flag.
+   Like     : Python Event.set; Go close(ch). */
+CTH_API cth_status cth_event_set(cth_event *event);
+
+/* Clear the flag. Returns: CTH_OK. Like: Python Event.clear. */
+CTH_API cth_status cth_event_clear(cth_event *event);
+
+/* Tell whether the flag is set. One load. */
+CTH_FAST bool cth_event_is_set(const cth_event *event);
+
+/* Wait until the flag is set. One load when it is.
+
+   Blocks  : while it is not set.
+   Returns : CTH_OK; CTH_CANCELLED; CTH_NOMEM; CTH_INVALID for a destroyed one (CTHREADS_DEBUG).
+   Like    : Python Event.wait; C++ atomic_flag::wait. */
+CTH_FAST cth_status cth_event_wait(cth_event *event);
+
+/* As cth_event_wait, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative deadline. */
+CTH_FAST CTH_NODISCARD cth_status cth_event_wait_until(cth_event *event, cth_time deadline);
+
+/* End the event's life. Returns: CTH_OK; CTH_BUSY, and nothing changed, with waiters. */
+CTH_API cth_status cth_event_destroy(cth_event *event);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:scoped   Locks that are released with their block, however it is left. C only.
+
+       CTH_WITH(&lock) {
+           if (done) { break; }             // leaves the block, the lock is released
+           return 7;                        // so it is here
+       }
+
+   The lock is a cth_mutex, a cth_sem (one permit) or a C11 mtx_t. With gcc and clang it is released
+   on break, continue, return and goto too, by the cleanup attribute; with other compilers only
+   when the end of the block is reached. break and continue leave the block, not a loop around
+   it. The acquisition is never cancelled, and misuse (locking again what one holds) ends the
+   program with a message, for there is no way to return a status.
+   ------------------------------------------------------------------------------------------------ */
+
+#  ifndef __cplusplus
+typedef struct cth__scope {
+    void *lock;
+    void (*leave)(void *lock);
+    bool done;
+} cth__scope;
+
+/* CTH_WITH(&lock) { ... } expands to
+       for (cth__scope s cleanup = enter(&lock); !s.done; s.done = true) { ... }
+   If a compile error led you here: the argument is not a pointer to a cth_mutex, cth_sem or mtx_t. */
+#    define CTH_WITH(lock_)                                              \
+      for (cth__scope CTH__CAT(cth__scope_, __LINE__)                    \
+               CTH__CLEANUP(cth__scope_leave) = CTH__SCOPE_ENTER(lock_); \
+           !CTH__CAT(cth__scope_, __LINE__).done;                        \
+           CTH__SCOPE_NEXT(CTH__CAT(cth__scope_, __LINE__)))
+
+/* CTH_GUARD(&lock); acquires it here and releases it at the end of the enclosing block. Expands to
+   a variable with a cleanup; gcc and clang only. One per line. */
+#    if CTH__GNU
+#      define CTH_GUARD(lock_)                                                                  \
+        CTH__UNUSED cth__scope CTH__CAT(cth__guard_, __LINE__) CTH__CLEANUP(cth__scope_leave) = \
+            CTH__SCOPE_ENTER(lock_)
+#      define CTH__SCOPE_NEXT(s) (s).done = true
+#    else
+#      define CTH__SCOPE_NEXT(s) cth__scope_leave(&(s))
+#    endif
+
+#    if CTH__HAS_THREADS_H
+#      define CTH__SCOPE_MTX mtx_t * : cth__scope_mtx,
+#    else
+#      define CTH__SCOPE_MTX
+#    endif
+#    define CTH__SCOPE_ENTER(lock_)                \
+      _Generic((lock_), CTH__SCOPE_MTX cth_mutex * \
+               : cth__scope_mutex, cth_sem *       \
+               : cth__scope_sem)(lock_)
+
+#    if CTH__HAS_THREADS_H
+CTH_API cth__scope cth__scope_mtx(mtx_t *lock);
+#    endif
+CTH_FAST cth__scope cth__scope_mutex(cth_mutex *lock);
+CTH_API cth__scope cth__scope_sem(cth_sem *lock);
+CTH_FAST void cth__scope_leave(cth__scope *scope);
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
+   The inline fast paths. Each tries the one compare-and-swap (or load) that settles the common case, and
+   leaves everything else to a function of the implementation.
+   ------------------------------------------------------------------------------------------------ */
+
+#  ifndef __cplusplus
+#    if CTH__GNU && defined(__ELF__)
+#      define CTH__TLS_MODEL __attribute__((tls_model("initial-exec")))
+#    else
+#      define CTH__TLS_MODEL
+#    endif
+
+/* The calling thread's number << 8: what a lock word holds. 0 before the thread's first slow call. */
+#    ifdef CTHREADS_STATIC
+static _Thread_local uint32_t cth__me;
+#    else
+extern CTH__TLS_MODEL _Thread_local uint32_t cth__me;
+#    endif
+
+#    define cth__mutex_lock_slow   CTH__MODE(cth__mutex_lock_slow)
+#    define cth__mutex_unlock_slow CTH__MODE(cth__mutex_unlock_slow)
+#    define cth__sem_acquire_slow  CTH__MODE(cth__sem_acquire_slow)
+#    define cth__sem_release_slow  CTH__MODE(cth__sem_release_slow)
+#    define cth__event_wait_slow   CTH__MODE(cth__event_wait_slow)
+#    define cth__panic_status      CTH__MODE(cth__panic_status)
+
+CTH_API cth_status cth__mutex_lock_slow(cth_mutex *mutex, cth_time deadline);
+CTH_API cth_status cth__mutex_unlock_slow(cth_mutex *mutex);
+CTH_API cth_status cth__sem_acquire_slow(cth_sem *sem, cth_time deadline);
+CTH_API cth_status cth__sem_release_slow(cth_sem *sem, uint32_t n);
+CTH_API cth_status cth__event_wait_slow(cth_event *event, cth_time deadline);
+CTH_API void cth__panic_status(const char *what, cth_status status);
+
+CTH_FAST cth_status cth_mutex_lock(cth_mutex *mutex) {
+    uint32_t found = 0;
+    // [mutex.A] acquire: sees what the owner before did; pairs with [mutex.B] and [mutex.C].
+    // relaxed on failure: the slow path reads the word again.
+    if (CTH__LIKELY(cth__me != 0 && cth__cas(&mutex->word, &found, cth__me, acquire, relaxed))) {
+        return CTH_OK;
+    }
+    return cth__mutex_lock_slow(mutex, CTH_FOREVER);
+}
+
+CTH_FAST cth_status cth_mutex_try_lock(cth_mutex *mutex) {
+    const cth_status status = cth_mutex_lock_until(mutex, 0);
+    return status == CTH_TIMEDOUT || status == CTH_DEADLOCK ? CTH_BUSY : status;
+}
+
+CTH_FAST cth_status cth_mutex_lock_until(cth_mutex *mutex, cth_time deadline) {
+    uint32_t found = 0;
+    // [mutex.A] acquire, as in cth_mutex_lock; a negative deadline must not get the lock.
+    if (deadline >= 0 && cth__me != 0 &&
+        cth__cas(&mutex->word, &found, cth__me, acquire, relaxed)) {
+        return CTH_OK;
+    }
+    return cth__mutex_lock_slow(mutex, deadline);
+}
+
+CTH_FAST cth_status cth_mutex_unlock(cth_mutex *mutex) {
+    uint32_t found = cth__me;
+    // [mutex.B] release: publishes the critical section; pairs with [mutex.A]. Nothing touches the
+    // mutex after it. relaxed on failure: the slow path reads the word again.
+    if (CTH__LIKELY(found != 0 && cth__cas(&mutex->word, &found, 0, release, relaxed))) {
+        return CTH_OK;
+    }
+    return cth__mutex_unlock_slow(mutex);
+}
+
+CTH_FAST cth_status cth_sem_acquire(cth_sem *sem) {
+    return cth_sem_acquire_until(sem, CTH_FOREVER);
+}
+
+CTH_FAST cth_status cth_sem_try_acquire(cth_sem *sem) {
+    const cth_status status = cth_sem_acquire_until(sem, 0);
+    return status == CTH_TIMEDOUT ? CTH_BUSY : status;
+}
+
+CTH_FAST cth_status cth_sem_acquire_until(cth_sem *sem, cth_time deadline) {
+    // relaxed: a guess, which the compare-and-swap checks.
+    uint32_t found = cth__load(&sem->word, relaxed);
+    // [sem.A] acquire: sees what the releasing thread did; pairs with [sem.B] and [sem.C].
+    if (CTH__LIKELY(found != 0 && found <= CTH_SEM_MAX && deadline >= 0 &&
+                    cth__cas(&sem->word, &found, found - 1, acquire, relaxed))) {
+        return CTH_OK;
+    }
+    return cth__sem_acquire_slow(sem, deadline);
+}
+
+CTH_FAST cth_status cth_sem_release(cth_sem *sem) {
+    if (CTH__LIKELY(sem->bound == 0)) {
+        // relaxed: a guess, which the compare-and-swap checks.
+        uint32_t found = cth__load(&sem->word, relaxed);
+        // [sem.B] release: publishes to the thread that takes the permit; pairs with [sem.A].
+        if (CTH__LIKELY(found < CTH_SEM_MAX &&
+                        cth__cas(&sem->word, &found, found + 1, release, relaxed))) {
+            return CTH_OK;
+        }
+    }
+    return cth__sem_release_slow(sem, 1);
+}
+
+CTH_FAST bool cth_event_is_set(const cth_event *event) {
+    // [event.A] acquire: sees what the setter did; pairs with [event.B].
+    return (cth__load((cth__word *)(uintptr_t)&event->word, acquire) & 1) != 0;
+}
+
+CTH_FAST cth_status cth_event_wait(cth_event *event) {
+    return cth_event_wait_until(event, CTH_FOREVER);
+}
+
+CTH_FAST cth_status cth_event_wait_until(cth_event *event, cth_time deadline) {
+    if (CTH__LIKELY(cth_event_is_set(event) && deadline >= 0)) {
+        return CTH_OK;
+    }
+    return cth__event_wait_slow(event, deadline);
+}
+
+CTH_FAST cth__scope cth__scope_mutex(cth_mutex *lock) {
+    cth__scope scope = {lock, NULL, false};
+    const cth_status status = cth_mutex_lock(lock);
+    if (!CTH__LIKELY(status == CTH_OK)) {
+        cth__panic_status("CTH_WITH on a mutex", status);
+    }
+    return scope;
+}
+
+CTH_FAST void cth__scope_leave(cth__scope *scope) {
+    if (!CTH__LIKELY(scope->leave == NULL)) {
+        scope->leave(scope->lock);
+    } else {
+        const cth_status status = cth_mutex_unlock((cth_mutex *)scope->lock);
+        if (!CTH__LIKELY(status == CTH_OK)) {
+            cth__panic_status("end of CTH_WITH on a mutex", status);
+        }
+    }
+    scope->done = true;
+}
+#  endif /* !__cplusplus */
+
+#  ifdef __cplusplus
+} /* extern "C" */
+#  endif
+#endif /* CTH_CTHREADS_H_INCLUDED */
+
+#if (defined(CTHREADS_IMPLEMENTATION) || defined(CTHREADS_STATIC)) && \
+    !defined(CTH_CTHREADS_IMPL_INCLUDED) && !defined(__cplusplus)
+#  define CTH_CTHREADS_IMPL_INCLUDED
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:platform   The operating system: parking, threads, clocks, names. The only OS #ifdefs.
+
+   What a platform provides, each preserving errno (CTH__UNUSED: the simulator needs only some):
+     cth__os_now, cth__os_wall            clocks, in nanoseconds
+     cth__os_wait, cth__os_wake           sleep on a word of one thread, and end that sleep
+     cth__os_thread_start, _join, _detach
+     cth__os_yield, cth__os_pause         give up the CPU; a hint for spinning
+     cth__os_cpus, cth__os_native_id, cth__os_is_main, cth__os_set_name, cth__os_local_time
+     cth__os_key_create, cth__os_key_set  call a function when a thread ends
+     cth__os_on_exit, cth__os_on_fork, cth__os_entropy
+     cth__os_signal_*                     from a signal to a blocking read
+
+   This section knows Linux (glibc and musl). Windows (WaitOnAddress, _beginthreadex) and macOS
+   (pthreads, os_sync_wait_on_address) would each be one more branch of it.
+   ------------------------------------------------------------------------------------------------ */
+
+#  include <errno.h>
+#  include <stdio.h>
+#  include <stdlib.h>
+#  include <string.h>
+#  include <time.h>
+
+#  if defined(__SANITIZE_THREAD__)
+#    define CTH__TSAN 1
+#  elif defined(__has_feature)
+#    if __has_feature(thread_sanitizer)
+#      define CTH__TSAN 1
+#    endif
+#  endif
+#  ifndef CTH__TSAN
+#    define CTH__TSAN 0
+#  endif
+
+// ThreadSanitizer crashes on thrd_create and does not know mtx_lock: it gets pthreads.
+#  if defined(CTHREADS_PTHREADS) || CTH__TSAN || !CTH__HAS_THREADS_H
+#    define CTH__PTHREADS 1
+#  else
+#    define CTH__PTHREADS 0
+#  endif
+
+// A test may make the n-th thread start fail: non-zero is "the system has no thread to give".
+#  ifndef CTH_THREAD_START_HOOK
+#    define CTH_THREAD_START_HOOK() 0
+#  endif
+
+#  ifndef CTH_PANIC
+#    define CTH_PANIC(text) ((void)fprintf(stderr, "cthreads: %s\n", (text)))
+#  endif
+
+/* Print and abort: the operating system broke its contract, or misuse has no status to return. */
+static void cth__panic(const char *text) {
+    CTH_PANIC(text);
+    abort();
+}
+
+#  if defined(__linux__)
+
+#    include <fcntl.h>
+#    include <pthread.h>
+#    include <sched.h>
+#    include <signal.h>
+#    include <sys/prctl.h>
+#    include <sys/syscall.h>
+#    include <unistd.h>
+
+// Strict -std=c11 hides these; the prototypes are those of glibc and musl.
+extern long syscall(long number, ...);
+extern struct tm *localtime_r(const time_t *seconds, struct tm *out);
+#    ifdef O_CLOEXEC
+#      define CTH__O_CLOEXEC O_CLOEXEC
+#    else
+#      define CTH__O_CLOEXEC 0
+#    endif
+
+/* The kernel's 64-bit timespec, whatever the C library's time_t is: a 32-bit library's own one
+   must not reach the 64-bit system call, nor the other way round. */
+struct cth__os_timespec {
+    int64_t sec;
+    int64_t nsec;
+};
+#    if defined(SYS_futex_time64)
+#      define CTH__SYS_FUTEX SYS_futex_time64
+#    else
+#      define CTH__SYS_FUTEX SYS_futex
+#    endif
+
+static CTH__UNUSED cth_time cth__os_clock(int clock) {
+#    if defined(SYS_clock_gettime64)
+    struct cth__os_timespec now = {0, 0};
+    const int error = errno;
+    if (syscall(SYS_clock_gettime64, clock, &now) != 0) {
+        cth__panic("clock_gettime failed");
+    }
+    errno = error;
+    return now.sec * 1000000000 + now.nsec;
+#    else
+#      ifndef CLOCK_MONOTONIC
+    extern int clock_gettime(int clock_id, struct timespec *out);
+#      endif
+    struct timespec now;
+    if (clock_gettime(clock, &now) != 0) {
+        cth__panic("clock_gettime failed");
+    }
+    return (cth_time)now.tv_sec * 1000000000 + now.tv_nsec;
+#    endif
+}
+
+static CTH__UNUSED cth_time cth__os_now(void) {
+    return cth__os_clock(1); // CLOCK_MONOTONIC
+}
+
+static CTH__UNUSED cth_time cth__os_wall(void) {
+    return cth__os_clock(0); // CLOCK_REALTIME
+}
+
+static CTH__UNUSED void cth__os_local_time(time_t seconds, struct tm *out) {
+    if (localtime_r(&seconds, out) == NULL) {
+        memset(out, 0, sizeof *out);
+    }
+}
+
+static CTH__UNUSED void cth__os_yield(void) {
+    const int error = errno;
+    (void)sched_yield();
+    errno = error;
+}
+
+static CTH__UNUSED inline void cth__os_pause(void) {
+#    if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#    elif defined(__aarch64__) || defined(__arm__)
+    __asm__ __volatile__("yield");
+#    endif
+}
+
+/* The OS thread behind a thread of the kit. Its start function and argument stay here, since the
+   new thread reads them after cth__os_thread_start has returned. */
+typedef struct cth__os_thread {
+    void (*fn)(void *arg);
+    void *arg;
+    pthread_t posix;
+#    if !CTH__PTHREADS
+    thrd_t c11;
+    bool is_c11;
+#    endif
+} cth__os_thread;
+
+static CTH__UNUSED void *cth__os_posix_main(void *p) {
+    cth__os_thread *thread = (cth__os_thread *)p;
+    thread->fn(thread->arg);
+    return NULL;
+}
+
+#    if !CTH__PTHREADS
+static int cth__os_c11_main(void *p) {
+    cth__os_thread *thread = (cth__os_thread *)p;
+    thread->fn(thread->arg);
+    return 0;
+}
+#    endif
+
+/* CTH_OK; CTH_AGAIN; CTH_INVALID when the stack size is refused. */
+static CTH__UNUSED cth_status cth__os_thread_start(cth__os_thread *thread,
+                                                   void (*fn)(void *arg),
+                                                   void *arg,
+                                                   size_t stack_size) {
+    const int error = errno;
+    cth_status status = CTH_OK;
+    thread->fn = fn;
+    thread->arg = arg;
+    if (CTH_THREAD_START_HOOK()) {
+        return CTH_AGAIN;
+    }
+#    if !CTH__PTHREADS
+    thread->is_c11 = stack_size == 0;
+    if (thread->is_c11) {
+        // glibc says thrd_error and musl thrd_nomem for the same lack: every failure is AGAIN.
+        status = thrd_create(&thread->c11, cth__os_c11_main, thread) == thrd_success ? CTH_OK
+                                                                                     : CTH_AGAIN;
+        errno = error;
+        return status;
+    }
+#    endif
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr) != 0) {
+        return CTH_AGAIN;
+    }
+    if (stack_size != 0) {
+        const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+        const size_t rounded = (stack_size + page - 1) / page * page;
+        if (rounded < stack_size || pthread_attr_setstacksize(&attr, rounded) != 0) {
+            status = CTH_INVALID;
+        }
+    }
+    if (status == CTH_OK &&
+        pthread_create(&thread->posix, &attr, cth__os_posix_main, thread) != 0) {
+        status = CTH_AGAIN;
+    }
+    (void)pthread_attr_destroy(&attr);
+    errno = error;
+    return status;
+}
+
+static CTH__UNUSED void cth__os_thread_join(cth__os_thread *thread) {
+#    if !CTH__PTHREADS
+    if (thread->is_c11) {
+        if (thrd_join(thread->c11, NULL) != thrd_success) {
+            cth__panic("thrd_join failed");
+        }
+        return;
+    }
+#    endif
+    if (pthread_join(thread->posix, NULL) != 0) {
+        cth__panic("pthread_join failed");
+    }
+}
+
+static CTH__UNUSED void cth__os_thread_detach(cth__os_thread *thread) {
+#    if !CTH__PTHREADS
+    if (thread->is_c11) {
+        (void)thrd_detach(thread->c11);
+        return;
+    }
+#    endif
+    (void)pthread_detach(thread->posix);
+}
+
+static CTH__UNUSED int64_t cth__os_native_id(void) {
+    return (int64_t)syscall(SYS_gettid);
+}
+
+static CTH__UNUSED bool cth__os_is_main(void) {
+    return (int64_t)getpid() == cth__os_native_id();
+}
+
+/* Name the thread `native_id` for ps and gdb, which show 15 bytes. */
+static CTH__UNUSED void cth__os_set_name(int64_t native_id, const char *name) {
+    const int error = errno;
+    char cut[16] = {0};
+    strncpy(cut, name, sizeof cut - 1);
+    if (native_id == cth__os_native_id()) {
+        (void)prctl(PR_SET_NAME, cut, 0, 0, 0);
+    } else {
+        char path[48];
+        (void)snprintf(path, sizeof path, "/proc/self/task/%ld/comm", (long)native_id);
+        const int file = open(path, O_WRONLY | CTH__O_CLOEXEC);
+        if (file >= 0) {
+            const ssize_t written = write(file, cut, strlen(cut));
+            (void)written; // only a name: a thread that has just ended needs none
+            (void)close(file);
+        }
+    }
+    errno = error;
+}
+
+/* Add the CPUs the calling thread may use to `mask` and return how many are in it. */
+static CTH__UNUSED uint32_t cth__os_cpus(unsigned long mask[64]) {
+    const int error = errno;
+    unsigned long mine[64] = {0};
+    uint32_t count = 0;
+    if (syscall(SYS_sched_getaffinity, 0, sizeof mine, mine) < 0) {
+        mine[0] = 1;
+    }
+    for (size_t i = 0; i < 64; i++) {
+        mask[i] |= mine[i];
+        for (unsigned long bits = mask[i]; bits != 0; bits &= bits - 1) {
+            count++;
+        }
+    }
+    errno = error;
+    return count;
+}
+
+#    if CTH__PTHREADS
+typedef pthread_key_t cth__os_key;
+static CTH__UNUSED bool cth__os_key_create(cth__os_key *key, void (*end)(void *)) {
+    return pthread_key_create(key, end) == 0;
+}
+static CTH__UNUSED bool cth__os_key_set(cth__os_key key, void *value) {
+    return pthread_setspecific(key, value) == 0;
+}
+#    else
+typedef tss_t cth__os_key;
+static CTH__UNUSED bool cth__os_key_create(cth__os_key *key, void (*end)(void *)) {
+    return tss_create(key, end) == thrd_success;
+}
+static CTH__UNUSED bool cth__os_key_set(cth__os_key key, void *value) {
+    return tss_set(key, value) == thrd_success;
+}
+#    endif
+
+static CTH__UNUSED void cth__os_on_fork(void (*child)(void)) {
+    (void)pthread_atfork(NULL, NULL, child);
+}
+
+static CTH__UNUSED uint64_t cth__os_entropy(void) {
+    return (uint64_t)cth__os_wall() ^ ((uint64_t)getpid() << 40) ^
+           ((uint64_t)cth__os_native_id() << 20);
+}
+
+// One pipe for all watched signals: the handler writes the number, the service thread reads it.
+static CTH__UNUSED int cth__os_signal_pipe[2] = {-1, -1};
+static CTH__UNUSED void (*cth__os_signal_before[65])(int);
+
+static CTH__UNUSED void cth__os_signal_handler(int number) {
+    const int error = errno;
+    const char byte = (char)number;
+    const ssize_t written = write(cth__os_signal_pipe[1], &byte, 1);
+    (void)written; // a full pipe means the service thread has enough to do
+    (void)signal(number, cth__os_signal_before[number]);
+    errno = error;
+}
+
+static CTH__UNUSED bool cth__os_signal_open(void) {
+    if (pipe(cth__os_signal_pipe) != 0) {
+        return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        (void)fcntl(cth__os_signal_pipe[i], F_SETFD, FD_CLOEXEC);
+    }
+    (void)fcntl(cth__os_signal_pipe[1], F_SETFL, O_NONBLOCK);
+    return true;
+}
+
+static CTH__UNUSED void cth__os_signal_close(void) {
+    (void)close(cth__os_signal_pipe[0]);
+    (void)close(cth__os_signal_pipe[1]);
+    cth__os_signal_pipe[0] = cth__os_signal_pipe[1] = -1;
+}
+
+static CTH__UNUSED bool cth__os_signal_watch(int number) {
+    void (*const before)(int) = signal(number, cth__os_signal_handler);
+    if (before != SIG_ERR) {
+        cth__os_signal_before[number] = before;
+    }
+    return before != SIG_ERR;
+}
+
+static CTH__UNUSED void cth__os_signal_restore(int number) {
+    (void)signal(number, cth__os_signal_before[number]);
+}
+
+/* The number of the next signal; 0 when the pipe is gone. */
+static CTH__UNUSED int cth__os_signal_next(void) {
+    char byte = 0;
+    ssize_t got;
+    do {
+        got = read(cth__os_signal_pipe[0], &byte, 1);
+    } while (got < 0 && errno == EINTR);
+    return got == 1 ? byte : 0;
+}
+
+#    if !defined(CTHREADS_PORTABLE_PARK)
+
+typedef struct cth__os_parker {
+    char none; // the word is all a futex needs
+} cth__os_parker;
+
+static CTH__UNUSED bool cth__os_parker_init(cth__os_parker *parker) {
+    parker->none = 0;
+    return true;
+}
+
+static CTH__UNUSED long cth__os_futex(cth__word *word,
+                                      int operation,
+                                      uint32_t value,
+                                      const struct cth__os_timespec *until) {
+    return syscall(CTH__SYS_FUTEX, word, operation | 128, value, until, NULL, ~0U); // 128: private
+}
+
+/* Sleep while *word == expected, until woken or the deadline; may return early for no reason. */
+static CTH__UNUSED void cth__os_wait(cth__os_parker *parker,
+                                     cth__word *word,
+                                     uint32_t expected,
+                                     cth_time deadline) {
+    (void)parker;
+    const int error = errno;
+    const struct cth__os_timespec until = {deadline / 1000000000, deadline % 1000000000};
+    // FUTEX_WAIT_BITSET takes an absolute time on CLOCK_MONOTONIC; the order is the caller's.
+    const long result = cth__os_futex(word, 9, expected, deadline == CTH_FOREVER ? NULL : &until);
+    if (result != 0 && errno != EAGAIN && errno != EINTR && errno != ETIMEDOUT) {
+        cth__panic("futex wait failed");
+    }
+    errno = error;
+}
+
+/* End the sleep on `word`, which the caller has changed before. The word may be gone by now: a
+   wake on memory that has become something else wakes nobody or somebody who looks again. */
+static CTH__UNUSED void cth__os_wake(cth__os_parker *parker, cth__word *word) {
+    (void)parker;
+    const int error = errno;
+    (void)cth__os_futex(word, 1, 1, NULL);
+    errno = error;
+}
+
+#    else
+
+#      if CTH__PTHREADS
+typedef struct cth__os_parker {
+    pthread_mutex_t mutex;
+    pthread_cond_t cond;
+} cth__os_parker;
+#        define CTH__OS_LOCK(p)       pthread_mutex_lock(&(p)->mutex)
+#        define CTH__OS_UNLOCK(p)     pthread_mutex_unlock(&(p)->mutex)
+#        define CTH__OS_SLEEP(p)      pthread_cond_wait(&(p)->cond, &(p)->mutex)
+#        define CTH__OS_DOZE(p, when) pthread_cond_timedwait(&(p)->cond, &(p)->mutex, (when))
+#        define CTH__OS_CALL(p)       pthread_cond_broadcast(&(p)->cond)
+static CTH__UNUSED bool cth__os_parker_init(cth__os_parker *parker) {
+    if (pthread_mutex_init(&parker->mutex, NULL) != 0) {
+        return false;
+    }
+    return pthread_cond_init(&parker->cond, NULL) == 0;
+}
+#      else
+typedef struct cth__os_parker {
+    mtx_t mutex;
+    cnd_t cond;
+} cth__os_parker;
+#        define CTH__OS_LOCK(p)       mtx_lock(&(p)->mutex)
+#        define CTH__OS_UNLOCK(p)     mtx_unlock(&(p)->mutex)
+#        define CTH__OS_SLEEP(p)      cnd_wait(&(p)->cond, &(p)->mutex)
+#        define CTH__OS_DOZE(p, when) cnd_timedwait(&(p)->cond, &(p)->mutex, (when))
+#        define CTH__OS_CALL(p)       cnd_broadcast(&(p)->cond)
+static CTH__UNUSED bool cth__os_parker_init(cth__os_parker *parker) {
+    if (mtx_init(&parker->mutex, mtx_plain) != thrd_success) {
+        return false;
+    }
+    return cnd_init(&parker->cond) == thrd_success;
+}
+#      endif
+
+/* As the futex form. A timed wait of C11 follows the wall clock, so it goes in slices of at most
+   50 ms and the caller reads the monotonic clock in between. */
+static CTH__UNUSED void cth__os_wait(cth__os_parker *parker,
+                                     cth__word *word,
+                                     uint32_t expected,
+                                     cth_time deadline) {
+    const int error = errno;
+    (void)CTH__OS_LOCK(parker);
+    // relaxed: the waker changes the word before it takes this mutex; the caller orders.
+    while (atomic_load_explicit(word, memory_order_relaxed) == expected) {
+        if (deadline == CTH_FOREVER) {
+            (void)CTH__OS_SLEEP(parker);
+            continue;
+        }
+        const cth_time left = deadline - cth__os_now();
+        if (left <= 0) {
+            break;
+        }
+        const cth_time until = cth__os_wall() + (left < 50000000 ? left : 50000000);
+        struct timespec when;
+        when.tv_sec = (time_t)(until / 1000000000);
+        when.tv_nsec = (long)(until % 1000000000);
+        (void)CTH__OS_DOZE(parker, &when);
+    }
+    (void)CTH__OS_UNLOCK(parker);
+    errno = error;
+}
+
+static CTH__UNUSED void cth__os_wake(cth__os_parker *parker, cth__word *word) {
+    (void)word;
+    const int error = errno;
+    (void)CTH__OS_LOCK(parker);
+    (void)CTH__OS_CALL(parker);
+    (void)CTH__OS_UNLOCK(parker);
+    errno = error;
+}
+#    endif
+
+#  else
+#    error "cthreads.h: this platform is not supported yet (Linux is)"
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:status   Names and texts. Messages are in impl:hook, with the thread's record.
+   ------------------------------------------------------------------------------------------------ */
+
+CTH_API const char *cth_status_name(cth_status status) {
+    switch (status) {
+#  define CTH__X(name, text) \
+  case CTH_##name: return "CTH_" #name;
+        CTH__STATUS_LIST(CTH__X)
+#  undef CTH__X
+    }
+    return "CTH_?";
+}
+
+CTH_API const char *cth_status_text(cth_status status) {
+    switch (status) {
+#  define CTH__X(name, text) \
+  case CTH_##name: return text;
+        CTH__STATUS_LIST(CTH__X)
+#  undef CTH__X
+    }
+    return "no status of this kit";
+}
+
+CTH_API void cth__panic_status(const char *what, cth_status status) {
+    char text[160];
+    (void)snprintf(text, sizeof text, "%s: %s (%s)", what, cth_status_name(status),
+                   cth_status_text(status));
+    cth__panic(text);
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:sim   The simulated platform: what the floors above call instead of the real one.
+
+   The floors above reach the platform through the names at the end of this section (cth__clock,
+   cth__wait_on, ...), which are the real functions in a normal build and the simulated ones here.
+
+   Real threads pass a baton: all but one sleep on their own `baton` word. The one that runs comes
+   here at each atomic operation, wait and end; cth__sim_next chooses who goes on. Everything in
+   `cth__sim` is touched only by the thread with the baton (or by the controller while none runs),
+   and handing the baton over orders it.
+
+   A failing schedule is abandoned: its threads never get the baton again.
+   ------------------------------------------------------------------------------------------------ */
+
+#  ifdef CTHREADS_SIM
+
+// The three things the simulator needs from the floors above.
+static void cth__hook_reset(void);                                   // to a fresh kit
+static void cth__hook_end(void);                                     // forget the calling thread
+static void cth__hook_describe(void *self, char *text, size_t size); // "A waits for ..."
+
+enum { CTH__SIM_FREE, CTH__SIM_READY, CTH__SIM_WAITING, CTH__SIM_DONE };
+
+#    define CTH__SIM_MAX 4096
+
+typedef struct cth__sim_thread {
+    cth__os_thread os;
+    cth__os_parker parker;
+    cth__word baton; // 1: this thread runs next
+    int state;
+    bool detached;
+    void (*fn)(void *arg);
+    void *arg;
+    const volatile void *word; // WAITING: the word it sleeps on
+    cth_time deadline;         // WAITING: CTH_FOREVER or when it wakes by itself
+    const void *self;          // the kit's record of it, for reports
+    cth__word done;            // 0 until it ends; joiners sleep on it
+} cth__sim_thread;
+
+typedef struct cth__sim_block {
+    struct cth__sim_block *next, *prev;
+    size_t size;
+    bool keep; // the kit's own, recycled: no leak at the end of a schedule
+} cth__sim_block;
+
+static struct cth__sim_state {
+    bool active;  // a schedule runs
+    bool whole;   // ... and it is the whole program
+    bool failed;  // ... and it was found at fault
+    bool running; // inside cth_sim_run
+    uint64_t rng, seed, steps, max_steps;
+    uint32_t stay; // go on with the same thread `stay` times of `stay + 1`
+    unsigned faults;
+    cth_time now;
+    cth__sim_thread *threads[CTH__SIM_MAX];
+    size_t n_threads;
+    cth__sim_block *blocks;
+    cth__sim_thread controller;
+    cth_status (*scenario)(void *arg);
+    void *arg;
+    cth_status result;
+    const char *name;
+    bool quiet;
+    cth_sim_report report;
+    struct {
+        const void *object;
+        uint32_t number;
+    } objects[1024]; // addresses in order of first use: names that are the same in each run
+    uint32_t n_objects;
+} cth__sim;
+
+static _Thread_local cth__sim_thread *cth__sim_me;
+
+static uint64_t cth__mix64(uint64_t *state) {
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static uint32_t cth__sim_below(uint32_t n) {
+    return n < 2 ? 0 : (uint32_t)(((cth__mix64(&cth__sim.rng) >> 32) * n) >> 32);
+}
+
+/* A number for an address: 1 for the first one asked for in this schedule. Decides bucket and name,
+   since addresses differ from run to run. */
+static uint32_t cth__sim_number(const void *object) {
+    const uint32_t size = (uint32_t)(sizeof cth__sim.objects / sizeof cth__sim.objects[0]);
+    uint32_t at = (uint32_t)(((uintptr_t)object >> 2) * 2654435761U) % size;
+    for (uint32_t tried = 0; tried < size; tried++, at = (at + 1) % size) {
+        if (cth__sim.objects[at].object == object) {
+            return cth__sim.objects[at].number;
+        }
+        if (cth__sim.objects[at].object == NULL && cth__sim.n_objects < size * 3 / 4) {
+            cth__sim.objects[at].object = object;
+            return cth__sim.objects[at].number = ++cth__sim.n_objects;
+        }
+    }
+    return 0;
+}
+
+static void cth__sim_sleep_real(cth__sim_thread *thread) {
+    // acquire: sees all that the thread which handed the baton over did; pairs with the release.
+    while (atomic_load_explicit(&thread->baton, memory_order_acquire) == 0) {
+        cth__os_wait(&thread->parker, &thread->baton, 0, CTH_FOREVER);
+    }
+    atomic_store_explicit(&thread->baton, 0, memory_order_relaxed); // relaxed: only ours
+}
+
+static void cth__sim_hand_to(cth__sim_thread *thread) {
+    // release: publishes the simulator's state; pairs with the acquire in cth__sim_sleep_real.
+    atomic_store_explicit(&thread->baton, 1, memory_order_release);
+    cth__os_wake(&thread->parker, &thread->baton);
+}
+
+CTH_API void cth_sim_fail(const char *kind, const char *format, ...) {
+    char *at = cth__sim.report.text;
+    size_t left = sizeof cth__sim.report.text;
+    va_list args;
+    int n;
+#    define CTH__SAY(...)                    \
+      do {                                   \
+        n = snprintf(at, left, __VA_ARGS__); \
+        if (n > 0 && (size_t)n < left) {     \
+          at += n;                           \
+          left -= (size_t)n;                 \
+        }                                    \
+      } while (0)
+    CTH__SAY("cthreads simulator: %s: %s: ", cth__sim.name, kind);
+    va_start(args, format);
+    n = vsnprintf(at, left, format, args);
+    va_end(args);
+    if (n > 0 && (size_t)n < left) {
+        at += n;
+        left -= (size_t)n;
+    }
+    CTH__SAY("\n  replay with CTHREADS_SIM_SEED=%llu (step %llu, virtual time %.9f s)\n",
+             (unsigned long long)cth__sim.seed, (unsigned long long)cth__sim.steps,
+             (double)cth__sim.now / 1e9);
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        cth__sim_thread *thread = cth__sim.threads[i];
+        if (thread->self != NULL && thread->state != CTH__SIM_FREE &&
+            thread->state != CTH__SIM_DONE) {
+            char line[256];
+            cth__hook_describe((void *)(uintptr_t)thread->self, line, sizeof line);
+            CTH__SAY("  %s%s\n", line,
+                     thread->state == CTH__SIM_WAITING
+                         ? ""
+                         : (thread == cth__sim_me ? " [here]" : " [could run]"));
+        }
+    }
+#    undef CTH__SAY
+    (void)snprintf(cth__sim.report.kind, sizeof cth__sim.report.kind, "%s", kind);
+    cth__sim.report.seed = cth__sim.seed;
+    cth__sim.failed = true;
+    if (!cth__sim.quiet) {
+        (void)fflush(stdout);
+        (void)fputs(cth__sim.report.text, stderr);
+        (void)fflush(stderr);
+    }
+    if (!cth__sim.running) {
+        _Exit(CTH_SIM_EXIT);
+    }
+    if (cth__sim_me != NULL) {
+        cth__sim_hand_to(&cth__sim.controller);
+        for (;;) { // this thread is abandoned; the real clock is not the simulator's
+            cth__os_wait(&cth__sim_me->parker, &cth__sim_me->baton, 0, CTH_FOREVER);
+        }
+    }
+}
+
+/* Make all threads ready whose deadline is the present or the past. */
+static void cth__sim_expire(void) {
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        cth__sim_thread *thread = cth__sim.threads[i];
+        if (thread->state == CTH__SIM_WAITING && thread->deadline <= cth__sim.now) {
+            thread->state = CTH__SIM_READY;
+        }
+    }
+}
+
+/* Move the clock to the earliest deadline; false when nobody waits with one. */
+static bool cth__sim_advance(void) {
+    cth_time earliest = CTH_FOREVER;
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        cth__sim_thread *thread = cth__sim.threads[i];
+        if (thread->state == CTH__SIM_WAITING && thread->deadline < earliest) {
+            earliest = thread->deadline;
+        }
+    }
+    if (earliest == CTH_FOREVER) {
+        return false;
+    }
+    if (earliest > cth__sim.now) {
+        cth__sim.now = earliest;
+    }
+    cth__sim_expire();
+    return true;
+}
+
+static uint32_t cth__sim_ready(void) {
+    uint32_t ready = 0;
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        ready += cth__sim.threads[i]->state == CTH__SIM_READY;
+    }
+    return ready;
+}
+
+/* Choose who goes on; NULL when all have ended. Does not return on a deadlock. */
+static cth__sim_thread *cth__sim_next(void) {
+    if ((cth__sim.faults & CTH_SIM_TIMEOUTS) != 0 && cth__sim_below(16) == 0) {
+        (void)cth__sim_advance();
+    }
+    uint32_t ready = cth__sim_ready();
+    if (ready == 0) {
+        bool alive = false;
+        for (size_t i = 0; i < cth__sim.n_threads; i++) {
+            alive = alive || cth__sim.threads[i]->state == CTH__SIM_WAITING;
+        }
+        if (!alive) {
+            return NULL;
+        }
+        if (!cth__sim_advance()) {
+            cth_sim_fail("deadlock", "every thread waits, and nothing can wake them");
+        }
+        ready = cth__sim_ready();
+    }
+    uint32_t pick = cth__sim_below(ready);
+    for (size_t i = 0;; i++) {
+        if (cth__sim.threads[i]->state == CTH__SIM_READY && pick-- == 0) {
+            return cth__sim.threads[i];
+        }
+    }
+}
+
+/* Give the baton to whoever is chosen, and come back when it is ours again. */
+static void cth__sim_switch(void) {
+    cth__sim_thread *me = cth__sim_me;
+    cth__sim_thread *next = cth__sim_next();
+    if (next != me && next != NULL) {
+        cth__sim_hand_to(next);
+        cth__sim_sleep_real(me);
+    }
+}
+
+static void cth__sim_enter(uint64_t seed) {
+    cth__sim.seed = seed;
+    cth__sim.rng = seed * UINT64_C(0xd1342543de82ef95) + 1;
+    cth__sim.now = CTH_S(1);
+    cth__sim.steps = 0;
+    cth__sim.failed = false;
+    cth__sim.n_objects = 0;
+    memset(cth__sim.objects, 0, sizeof cth__sim.objects);
+    cth__sim.stay = (UINT32_C(1) << cth__sim_below(5)) - 1;
+    cth__sim.active = true;
+}
+
+static void cth__sim_pin(void) {
+    unsigned long mask[64] = {0};
+    const int error = errno;
+    (void)cth__os_cpus(mask);
+    for (size_t i = 0; i < 64; i++) {
+        if (mask[i] != 0) {
+            mask[i] &= ~mask[i] + 1; // the first CPU: handing over is cheapest on one
+            memset(mask + i + 1, 0, sizeof mask - (i + 1) * sizeof mask[0]);
+            break;
+        }
+    }
+    (void)syscall(SYS_sched_setaffinity, 0, sizeof mask, mask);
+    errno = error;
+}
+
+static unsigned cth__sim_env_faults(void) {
+    const char *text = getenv("CTHREADS_SIM_FAULTS");
+    unsigned faults = 0;
+    if (text != NULL) {
+        const bool all = strstr(text, "all,") != NULL || strcmp(text, "all") == 0;
+        faults |= all || strstr(text, "timeouts") != NULL ? CTH_SIM_TIMEOUTS : 0U;
+        faults |= all || strstr(text, "spurious") != NULL ? CTH_SIM_SPURIOUS : 0U;
+        faults |= all || strstr(text, "alloc") != NULL ? CTH_SIM_ALLOC : 0U;
+        faults |= all || strstr(text, "threads") != NULL ? CTH_SIM_THREADS : 0U;
+    }
+    return faults;
+}
+
+static bool cth__sim_env_seed(uint64_t *seed) {
+    const char *text = getenv("CTHREADS_SIM_SEED");
+    if (text == NULL || *text == '\0') {
+        return false;
+    }
+    *seed = (uint64_t)strtoull(text, NULL, 0);
+    return true;
+}
+
+/* Be one of the simulator's threads: the first call of a whole program makes it one. */
+static cth__sim_thread *cth__sim_self(void) {
+    if (cth__sim_me != NULL) {
+        return cth__sim_me;
+    }
+    if (cth__sim.active) {
+        cth__panic("under the simulator, only threads started by the kit may call it");
+    }
+    uint64_t seed = 1;
+    (void)cth__sim_env_seed(&seed);
+    cth__sim.whole = true;
+    cth__sim.name = "program";
+    cth__sim.quiet = false;
+    cth__sim.faults = cth__sim_env_faults();
+    cth__sim.max_steps = UINT64_C(1000000000);
+    cth__sim_enter(seed);
+    cth__sim_thread *me = (cth__sim_thread *)calloc(1, sizeof *me);
+    if (me == NULL || !cth__os_parker_init(&me->parker)) {
+        cth__panic("no memory for the simulator");
+    }
+    me->state = CTH__SIM_READY;
+    cth__sim.threads[0] = me;
+    cth__sim.n_threads = 1;
+    cth__sim_me = me;
+    cth__sim_pin();
+    return me;
+}
+
+CTH_API void cth__sim_point(const volatile void *word) {
+    (void)word;
+    (void)cth__sim_self();
+    if (++cth__sim.steps > cth__sim.max_steps) {
+        cth_sim_fail("steps", "more than %llu steps: a livelock, or a loop that needs cth_yield",
+                     (unsigned long long)cth__sim.max_steps);
+    }
+    if (cth__sim_below(cth__sim.stay + 1) == 0) {
+        cth__sim_switch();
+    }
+}
+
+CTH_API uint32_t cth_sim_choose(uint32_t n) {
+    (void)cth__sim_self();
+    return cth__sim_below(n);
+}
+
+static cth_time cth__sim_clock(void) {
+    (void)cth__sim_self();
+    return cth__sim.now;
+}
+
+static cth_time cth__sim_wall(void) {
+    return CTH_S(1767225600) + cth__sim_clock(); // 2026-01-01 00:00:00 UTC
+}
+
+static void cth__sim_local_time(time_t seconds, struct tm *out) {
+    const struct tm *utc = gmtime(&seconds);
+    *out = *utc; // only the thread with the baton is here
+}
+
+static void cth__sim_wait(cth__os_parker *parker,
+                          cth__word *word,
+                          uint32_t expected,
+                          cth_time deadline) {
+    (void)parker;
+    cth__sim_thread *me = cth__sim_self();
+    cth__sim_point(word);
+    // relaxed: the baton has ordered everything.
+    if (atomic_load_explicit(word, memory_order_relaxed) != expected || deadline <= cth__sim.now) {
+        return;
+    }
+    if ((cth__sim.faults & CTH_SIM_SPURIOUS) != 0 && cth__sim_below(8) == 0) {
+        return;
+    }
+    me->word = word;
+    me->deadline = deadline;
+    me->state = CTH__SIM_WAITING;
+    cth__sim_switch();
+}
+
+static void cth__sim_wake(cth__os_parker *parker, cth__word *word) {
+    (void)parker;
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        cth__sim_thread *thread = cth__sim.threads[i];
+        if (thread->state == CTH__SIM_WAITING && thread->word == word) {
+            thread->state = CTH__SIM_READY;
+        }
+    }
+    cth__sim_point(word);
+}
+
+static void cth__sim_yield(void) {
+    cth__sim_point(NULL);
+    cth__sim_thread *me = cth__sim_me;
+    if (cth__sim_ready() > 1) {
+        me->state = CTH__SIM_WAITING; // somebody else, whoever it is
+        me->word = NULL;
+        me->deadline = CTH_FOREVER;
+        cth__sim_thread *next = cth__sim_next();
+        me->state = CTH__SIM_READY;
+        if (next != me) {
+            cth__sim_hand_to(next);
+            cth__sim_sleep_real(me);
+        }
+    } else if (!cth__sim_advance()) {
+        cth__sim.now += CTH_US(1);
+    }
+}
+
+/* The loop of an OS thread that carries one simulated thread after the other. */
+static void cth__sim_carry(void *p) {
+    cth__sim_thread *me = (cth__sim_thread *)p;
+    cth__sim_me = me;
+    cth__sim_pin();
+    for (;;) {
+        cth__sim_sleep_real(me);
+        me->fn(me->arg);
+        cth__hook_end();
+        me->state = me->detached ? CTH__SIM_FREE : CTH__SIM_DONE;
+        me->self = NULL;
+        atomic_store_explicit(&me->done, 1, memory_order_relaxed); // relaxed: the baton orders
+        for (size_t i = 0; i < cth__sim.n_threads; i++) {
+            cth__sim_thread *thread = cth__sim.threads[i];
+            if (thread->state == CTH__SIM_WAITING && thread->word == &me->done) {
+                thread->state = CTH__SIM_READY;
+            }
+        }
+        cth__sim_thread *next = cth__sim_next();
+        cth__sim_hand_to(next != NULL ? next : &cth__sim.controller);
+        // From here on nothing of this thread but its baton word may be read: it may have been
+        // given its next job.
+    }
+}
+
+/* Make a simulated thread that is ready to run; NULL when the real system gives none. */
+static cth__sim_thread *cth__sim_start(void (*fn)(void *arg), void *arg) {
+    cth__sim_thread *thread = NULL;
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        if (cth__sim.threads[i]->state == CTH__SIM_FREE) {
+            thread = cth__sim.threads[i];
+            break;
+        }
+    }
+    if (thread == NULL) {
+        if (cth__sim.n_threads == CTH__SIM_MAX) {
+            return NULL;
+        }
+        thread = (cth__sim_thread *)calloc(1, sizeof *thread);
+        if (thread == NULL || !cth__os_parker_init(&thread->parker) ||
+            cth__os_thread_start(&thread->os, cth__sim_carry, thread, 0) != CTH_OK) {
+            free(thread);
+            return NULL;
+        }
+        cth__os_thread_detach(&thread->os);
+        cth__sim.threads[cth__sim.n_threads++] = thread;
+    }
+    thread->fn = fn;
+    thread->arg = arg;
+    thread->detached = false;
+    thread->self = NULL;
+    atomic_store_explicit(&thread->done, 0, memory_order_relaxed); // relaxed: the baton orders
+    thread->state = CTH__SIM_READY;
+    return thread;
+}
+
+typedef struct cth__sim_os_thread {
+    cth__sim_thread *thread;
+} cth__sim_os_thread;
+
+static cth_status cth__sim_thread_start(cth__sim_os_thread *handle,
+                                        void (*fn)(void *arg),
+                                        void *arg,
+                                        size_t stack_size) {
+    (void)stack_size; // simulated threads share stacks of the default size
+    cth__sim_point(handle);
+    if ((cth__sim.faults & CTH_SIM_THREADS) != 0 && cth__sim_below(4) == 0) {
+        return CTH_AGAIN;
+    }
+    handle->thread = cth__sim_start(fn, arg);
+    return handle->thread != NULL ? CTH_OK : CTH_AGAIN;
+}
+
+static void cth__sim_thread_join(cth__sim_os_thread *handle) {
+    // relaxed: the baton orders.
+    while (atomic_load_explicit(&handle->thread->done, memory_order_relaxed) == 0) {
+        cth__sim_wait(NULL, &handle->thread->done, 0, CTH_FOREVER);
+    }
+    handle->thread->state = CTH__SIM_FREE;
+}
+
+static void cth__sim_thread_detach(cth__sim_os_thread *handle) {
+    handle->thread->detached = true;
+    if (handle->thread->state == CTH__SIM_DONE) {
+        handle->thread->state = CTH__SIM_FREE;
+    }
+}
+
+static void *cth__sim_alloc(size_t size, bool keep) {
+    cth__sim_point(NULL);
+    if ((cth__sim.faults & CTH_SIM_ALLOC) != 0 && cth__sim_below(4) == 0) {
+        return NULL;
+    }
+    cth__sim_block *block = (cth__sim_block *)malloc(sizeof *block + 16 + size);
+    if (block == NULL) {
+        return NULL;
+    }
+    block->size = size;
+    block->keep = keep;
+    block->prev = NULL;
+    block->next = cth__sim.blocks;
+    if (block->next != NULL) {
+        block->next->prev = block;
+    }
+    cth__sim.blocks = block;
+    return (char *)(block + 1) + (sizeof *block % 16 == 0 ? 0 : 16 - sizeof *block % 16);
+}
+
+static void cth__sim_free(void *p) {
+    if (p != NULL) {
+        cth__sim_block *block =
+            (cth__sim_block *)(void *)((char *)p -
+                                       (sizeof *block % 16 == 0 ? 0 : 16 - sizeof *block % 16)) -
+            1;
+        if (block->prev != NULL) {
+            block->prev->next = block->next;
+        } else {
+            cth__sim.blocks = block->next;
+        }
+        if (block->next != NULL) {
+            block->next->prev = block->prev;
+        }
+        free(block);
+    }
+}
+
+static void cth__sim_scenario(void *arg) {
+    (void)arg;
+    cth__sim.result = cth__sim.scenario(cth__sim.arg);
+    if (cth__sim.result != CTH_OK) {
+        cth_sim_fail("check", "the scenario returned %s", cth_status_name(cth__sim.result));
+    }
+}
+
+/* Run one schedule; false when it failed. */
+static bool cth__sim_schedule(uint64_t seed) {
+    cth__hook_reset();
+    cth__sim_enter(seed);
+    if (cth__sim_start(cth__sim_scenario, NULL) == NULL) {
+        cth__sim.failed = true;
+        (void)snprintf(cth__sim.report.kind, sizeof cth__sim.report.kind, "no thread");
+    } else {
+        cth__sim_hand_to(cth__sim.threads[0]);
+        cth__sim_sleep_real(&cth__sim.controller);
+    }
+    if (!cth__sim.failed) {
+        for (cth__sim_block *block = cth__sim.blocks; block != NULL; block = block->next) {
+            if (!block->keep) {
+                cth_sim_fail("memory left", "%zu bytes were not freed", block->size);
+                break;
+            }
+        }
+    }
+    cth__sim.active = false;
+    if (cth__sim.failed) {
+        // The threads stay behind, asleep, with all they can reach.
+        for (size_t i = 0; i < cth__sim.n_threads; i++) {
+            cth__sim.threads[i] = NULL;
+        }
+        cth__sim.n_threads = 0;
+        cth__sim.blocks = NULL;
+        return false;
+    }
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        cth__sim.threads[i]->state = CTH__SIM_FREE;
+    }
+    while (cth__sim.blocks != NULL) {
+        cth__sim_block *block = cth__sim.blocks;
+        cth__sim.blocks = block->next;
+        free(block);
+    }
+    return true;
+}
+
+CTH_API cth_status cth_sim_run(const cth_sim_desc *desc,
+                               cth_status (*scenario)(void *arg),
+                               void *arg) {
+    static const cth_sim_desc defaults = {0};
+    desc = desc != NULL ? desc : &defaults;
+    if (scenario == NULL) {
+        return CTH_INVALID;
+    }
+    if (cth__sim.running || (cth__sim_me != NULL && cth__sim_me != cth__sim.threads[0]) ||
+        (cth__sim.whole && cth__sim.n_threads > 1 && cth__sim_ready() > 1)) {
+        return CTH_BUSY;
+    }
+    if (cth__sim.whole) { // until now the program was one schedule of its own: that one ends here
+        free(cth__sim.threads[0]);
+        cth__sim.threads[0] = NULL;
+        cth__sim.n_threads = 0;
+        cth__sim.whole = false;
+        cth__sim_me = NULL;
+        while (cth__sim.blocks != NULL) {
+            cth__sim_block *block = cth__sim.blocks;
+            cth__sim.blocks = block->next;
+            free(block);
+        }
+        cth__hook_end();
+    }
+    if (!cth__os_parker_init(&cth__sim.controller.parker)) {
+        return CTH_NOMEM;
+    }
+    uint64_t seed = desc->seed != 0 ? desc->seed : 1;
+    uint64_t schedules = desc->schedules != 0 ? desc->schedules : 1000;
+    const uint64_t first = seed;
+    if (cth__sim_env_seed(&seed)) {
+        schedules = 1;
+    }
+    cth__sim.running = true;
+    cth__sim.name = desc->name != NULL ? desc->name : "scenario";
+    cth__sim.quiet = desc->quiet;
+    cth__sim.faults = desc->faults | cth__sim_env_faults();
+    cth__sim.max_steps = desc->max_steps != 0 ? desc->max_steps : 100000;
+    cth__sim.scenario = scenario;
+    cth__sim.arg = arg;
+    memset(&cth__sim.report, 0, sizeof cth__sim.report);
+    bool good = true;
+    uint64_t i;
+    uint64_t steps = 0;
+    for (i = 0; i < schedules && good; i++) {
+        uint64_t at = first + i;
+        good = cth__sim_schedule(schedules == 1 ? seed : cth__mix64(&at));
+        steps += cth__sim.steps;
+    }
+    cth__hook_reset();
+    cth__sim.running = false;
+    cth__sim.report.schedules = i;
+    cth__sim.report.steps = steps;
+    if (desc->report != NULL) {
+        *desc->report = cth__sim.report;
+    }
+    return good ? CTH_OK : CTH_FAILED;
+}
+
+static uint64_t cth__sim_entropy(void) {
+    (void)cth__sim_self();
+    return cth__mix64(&cth__sim.rng);
+}
+
+static bool cth__sim_is_main(void) {
+    return cth__sim_self() == cth__sim.threads[0];
+}
+
+static int64_t cth__sim_native_id(void) {
+    cth__sim_thread *me = cth__sim_self();
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        if (cth__sim.threads[i] == me) {
+            return 1000 + (int64_t)i;
+        }
+    }
+    return 0;
+}
+
+static bool cth__sim_spin(void) {
+    return cth__sim_below(4) != 0;
+}
+
+#    define cth__os_handle     cth__sim_os_thread
+#    define cth__clock         cth__sim_clock
+#    define cth__wall          cth__sim_wall
+#    define cth__local_time    cth__sim_local_time
+#    define cth__wait_on       cth__sim_wait
+#    define cth__wake_on       cth__sim_wake
+#    define cth__yield_cpu     cth__sim_yield
+#    define cth__handle_start  cth__sim_thread_start
+#    define cth__handle_join   cth__sim_thread_join
+#    define cth__handle_detach cth__sim_thread_detach
+#    define cth__entropy       cth__sim_entropy
+#    define cth__is_main       cth__sim_is_main
+#    define cth__native_id     cth__sim_native_id
+#    define cth__choose(n)     cth__sim_below(n)
+#    define cth__spin_pause()  (void)0
+#    define cth__bind(self)    ((void)(cth__sim_self()->self = (self)))
+#  else
+#    define cth__os_handle     cth__os_thread
+#    define cth__clock         cth__os_now
+#    define cth__wall          cth__os_wall
+#    define cth__local_time    cth__os_local_time
+#    define cth__wait_on       cth__os_wait
+#    define cth__wake_on       cth__os_wake
+#    define cth__yield_cpu     cth__os_yield
+#    define cth__handle_start  cth__os_thread_start
+#    define cth__handle_join   cth__os_thread_join
+#    define cth__handle_detach cth__os_thread_detach
+#    define cth__entropy       cth__os_entropy
+#    define cth__is_main       cth__os_is_main
+#    define cth__native_id     cth__os_native_id
+#    define cth__choose(n)     0U // which of n equally right things to do
+#    define cth__spin_pause()  cth__os_pause()
+#    define cth__bind(self)    ((void)0)
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:atomic   External copies of the inline functions, for C++ and function pointers.
+   ------------------------------------------------------------------------------------------------ */
+
+#  ifndef CTHREADS_STATIC
+CTH__TLS_MODEL _Thread_local uint32_t cth__me;
+
+extern cth_status cth_mutex_lock(cth_mutex *mutex);
+extern cth_status cth_mutex_try_lock(cth_mutex *mutex);
+extern cth_status cth_mutex_lock_until(cth_mutex *mutex, cth_time deadline);
+extern cth_status cth_mutex_unlock(cth_mutex *mutex);
+extern cth_status cth_sem_acquire(cth_sem *sem);
+extern cth_status cth_sem_try_acquire(cth_sem *sem);
+extern cth_status cth_sem_acquire_until(cth_sem *sem, cth_time deadline);
+extern cth_status cth_sem_release(cth_sem *sem);
+extern bool cth_event_is_set(const cth_event *event);
+extern cth_status cth_event_wait(cth_event *event);
+extern cth_status cth_event_wait_until(cth_event *event, cth_time deadline);
+extern cth__scope cth__scope_mutex(cth_mutex *lock);
+extern void cth__scope_leave(cth__scope *scope);
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:memory   Allocation through one door, and the one struct with all global state.
+   ------------------------------------------------------------------------------------------------ */
+
+#  if defined(CTH_MALLOC) != defined(CTH_FREE)
+#    error "cthreads.h: define both CTH_MALLOC and CTH_FREE, or neither"
+#  endif
+#  ifndef CTH_MALLOC
+#    define CTH_MALLOC(size) malloc(size)
+#    define CTH_FREE(p)      free(p)
+#  endif
+
+/* Allocate zeroed memory, or NULL. `keep`: the kit recycles it and never gives it back. */
+static void *cth__alloc(size_t size, bool keep) {
+    const int error = errno;
+#  ifdef CTHREADS_SIM
+    void *p = cth__sim_alloc(size, keep);
+#  else
+    (void)keep;
+    void *p = CTH_MALLOC(size);
+#  endif
+    if (p != NULL) {
+        memset(p, 0, size);
+    }
+    errno = error;
+    return p;
+}
+
+static void cth__free(void *p) {
+    const int error = errno;
+#  ifdef CTHREADS_SIM
+    cth__sim_free(p);
+#  else
+    CTH_FREE(p);
+#  endif
+    errno = error;
+}
+
+/* What a thread is doing while it sleeps: for reports. Written by the thread itself. */
+typedef struct cth__why {
+    cth__ptr what;   // const char *: "mutex", "sleep", ...; NULL while it does not wait
+    cth__ptr object; // what it waits for
+    cth__ptr owner;  // the word that names the holder, or NULL
+    cth__ptr site;   // the code address it waits at
+} cth__why;
+
+/* One thread's record. Recycled, never freed: whoever has found one may touch it at any time. */
+typedef struct cth__self {
+    cth__word claim;     // see impl:wait
+    cth__word lock_wake; // 1: try the private lock again
+    struct cth__self *lock_next;
+    cth__os_parker parker;
+    uint32_t me;   // number << 8, what lock words hold
+    uint32_t spin; // how many pauses a wait was worth lately
+    struct cth__self *next_free;
+    cth_thread *thread;
+    cth_cancel *token;
+    cth__why why;
+    cth__ptr *slots; // values of cth_local by slot; the array changes under the registry lock
+    uint32_t n_slots;
+    cth_status failed;
+    char error[128];
+} cth__self;
+
+/* A record of one thing one thread waits for, queued in the bucket of its key. */
+typedef struct cth__waiter {
+    struct cth__waiter *next, *prev;
+    const void *key;
+    cth__self *self;
+    void *data;     // the object's own: a condition keeps the mutex here
+    cth_time since; // when the wait began, for fairness
+    uint32_t index; // which case of the wait this is
+    bool queued;
+} cth__waiter;
+
+typedef struct cth__bucket {
+    cth__ptr lock;
+    cth__waiter *head, *tail;
+    char pad[64 - 3 * sizeof(void *)];
+} cth__bucket;
+
+#  ifdef CTHREADS_SIM
+#    define CTH__BUCKETS 3 // so that strangers meet in one bucket often
+#  else
+#    define CTH__BUCKETS 512
+#  endif
+#  define CTH__SEGMENTS   19 // numbers up to 2^24, in arrays of 64, 128, 256, ...
+#  define CTH__LOCALS     1024
+#  define CTH__MAX_SIGNAL 64
+
+struct cth_thread {
+    cth__word state; // CTH__NEW, CTH__ALIVE, CTH__ENDED
+    cth__word flags; // CTH__JOINED, ...; set under the registry lock
+    cth__ptr name;   // struct cth__name *
+    cth__ptr native; // the system's number, as intptr_t
+    uint32_t id;
+    bool daemon;
+    bool started_os; // under the registry lock: `os` may be joined or detached
+    bool running;    // under the registry lock: the thread itself still needs the record
+    size_t refs;     // under the registry lock
+    size_t stack_size;
+    cth__os_handle os;
+    cth_thread_fn fn;
+    void *arg;
+    cth_status result;
+    cth_cancel *cancel;
+    cth__self *self;
+    struct cth_thread *next, *prev; // the registry's list
+    struct cth__name *old_names;    // under the registry lock
+};
+
+typedef struct cth__name {
+    struct cth__name *next;
+    char text[CTH_THREAD_NAME_MAX + 1];
+} cth__name;
+
+static struct cth__global {
+    cth__word state;      // 0 fresh, 1 being set up, 2 ready
+    cth__word door;       // held while records of threads come and go
+    cth__word cpus;       // CPUs that threads of the kit may use, at last look
+    cth__word nondaemons; // threads that the exit waits for
+    cth__self *free_selves;
+    uint32_t n_selves;
+    cth__ptr selves[CTH__SEGMENTS];
+    unsigned long cpu_mask[64];
+
+    cth__ptr registry; // private lock: the list of threads, names, references, locals
+    cth_thread main;
+    cth__name main_name;
+    cth__self main_self;
+    cth_thread *first, *last;
+    size_t n_threads;
+    uint32_t next_id, next_name, next_dummy;
+    uint32_t generation; // how many forks lie behind us
+    cth_local *locals[CTH__LOCALS];
+
+    cth__ptr tree; // private lock: all cancel tokens, and the signals they watch
+    cth_cancel *signals[CTH__MAX_SIGNAL + 1];
+    char signal_reasons[CTH__MAX_SIGNAL + 1][12];
+    bool signal_service;
+    cth__os_thread signal_thread;
+
+    cth__ptr hook_lock; // private lock: the two below
+    cth_thread_hook_fn hook;
+    void *hook_arg;
+
+    cth__bucket buckets[CTH__BUCKETS];
+} cth__g;
+
+// Outlive a reset by the simulator: what the process as a whole has done once.
+static struct {
+    bool hooked; // exit and fork handlers, and the key
+    bool has_key;
+    cth__os_key key;
+} cth__process;
+
+static _Thread_local cth__self *cth__tls;
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:time
+   ------------------------------------------------------------------------------------------------ */
+
+CTH_API cth_time cth_now(void) {
+    return cth__clock();
+}
+
+CTH_API cth_time cth_after(cth_time span) {
+    if (span < 0) {
+        return -1;
+    }
+    const cth_time now = cth__clock();
+    return span >= CTH_FOREVER - now ? CTH_FOREVER : now + span;
+}
+
+/* Tell whether there is no time left to wait; 0 is past without a look at the clock. */
+static bool cth__passed(cth_time deadline) {
+    return deadline != CTH_FOREVER && (deadline == 0 || cth__clock() >= deadline);
+}
+
+CTH_API void cth_yield(void) {
+    cth__yield_cpu();
+}
+
+CTH_API cth_time cth_wall_now(void) {
+    return cth__wall();
+}
+
+CTH_API char *cth_wall_text(cth_time wall, char text[CTH_WALL_TEXT_SIZE]) {
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    struct tm tm;
+    cth_time seconds = wall / 1000000000;
+    if (wall % 1000000000 < 0) {
+        seconds--;
+    }
+    cth__local_time((time_t)seconds, &tm);
+    const unsigned day = (unsigned)tm.tm_wday % 7;
+    const unsigned month = (unsigned)tm.tm_mon % 12;
+    (void)snprintf(text, CTH_WALL_TEXT_SIZE, "%.3s %.3s %2u %02u:%02u:%02u %04u", days + day * 3,
+                   months + month * 3, (unsigned)tm.tm_mday % 100, (unsigned)tm.tm_hour % 100,
+                   (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100,
+                   (unsigned)(tm.tm_year + 1900) % 10000);
+    return text;
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:rng
+   ------------------------------------------------------------------------------------------------ */
+
+CTH_API void cth_rng_seed(cth_rng *rng, uint64_t seed) {
+    rng->state = seed;
+}
+
+CTH_API uint64_t cth_rng_entropy(void) {
+    return cth__entropy();
+}
+
+CTH_API uint64_t cth_rng_next(cth_rng *rng) {
+    uint64_t z = (rng->state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+CTH_API uint64_t cth_rng_below(cth_rng *rng, uint64_t n) {
+    if (n < 2) {
+        return 0;
+    }
+    // Numbers below 2^64 mod n would make the small results likelier: draw again.
+    const uint64_t unfair = (UINT64_MAX - n + 1) % n;
+    uint64_t drawn;
+    do {
+        drawn = cth_rng_next(rng);
+    } while (drawn < unfair);
+    return drawn % n;
+}
+
+CTH_API double cth_rng_unit(cth_rng *rng) {
+    return (double)(cth_rng_next(rng) >> 11) / 9007199254740992.0; // 2^53
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:self   The record each thread has here; adoption of threads the kit did not start.
+
+   A record has a number that lock words hold, and is found again by it. Records in use hang on
+   their thread; free ones wait in a list. `door` guards both; it is a spinning lock, since to
+   sleep one needs a record, and it is held for a few lines only.
+   ------------------------------------------------------------------------------------------------ */
+
+enum { CTH__NEW, CTH__ALIVE, CTH__ENDED };
+enum { CTH__JOINED = 1, CTH__DETACHED = 2, CTH__FOREIGN = 4, CTH__FORKED = 8 };
+
+static void cth__door_open(void) {
+    // [door.A] acquire: sees the lists as the last one left them; pairs with [door.B].
+    while (cth__swap(&cth__g.door, 1, acquire) != 0) {
+        cth__yield_cpu();
+    }
+}
+
+static void cth__door_close(void) {
+    // [door.B] release: publishes the lists; pairs with [door.A].
+    cth__store(&cth__g.door, 0, release);
+}
+
+static uint32_t cth__segment_of(uint32_t index, uint32_t *offset) {
+    uint32_t segment = 0;
+    uint32_t size = 64;
+    while (index >= size) {
+        index -= size;
+        size <<= 1;
+        segment++;
+    }
+    *offset = index;
+    return segment;
+}
+
+/* The record with a number, as in a lock word >> 8; NULL for a number never given out. */
+static cth__self *cth__self_by_number(uint32_t number) {
+    uint32_t offset;
+    if (number == 0) {
+        return NULL;
+    }
+    const uint32_t segment = cth__segment_of(number - 1, &offset);
+    if (segment >= CTH__SEGMENTS) {
+        return NULL;
+    }
+    // [self.A] acquire: sees the array; pairs with [self.B].
+    cth__ptr *array = (cth__ptr *)cth__load(&cth__g.selves[segment], acquire);
+    // [self.A] acquire: sees the record; pairs with [self.B].
+    return array == NULL ? NULL : (cth__self *)cth__load(&array[offset], acquire);
+}
+
+/* Give a record its number, with the door open; false when memory is lacking. */
+static bool cth__self_number(cth__self *self) {
+    uint32_t offset;
+    const uint32_t segment = cth__segment_of(cth__g.n_selves, &offset);
+    if (segment >= CTH__SEGMENTS) {
+        return false;
+    }
+    // relaxed: only changed with the door open.
+    cth__ptr *array = (cth__ptr *)cth__load(&cth__g.selves[segment], relaxed);
+    if (array == NULL) {
+        array = (cth__ptr *)cth__alloc(((size_t)64 << segment) * sizeof *array, true);
+        if (array == NULL) {
+            return false;
+        }
+        // [self.B] release: publishes the zeroed array; pairs with [self.A].
+        cth__store(&cth__g.selves[segment], (void *)array, release);
+    }
+    self->me = ++cth__g.n_selves << 8;
+    // [self.B] release: publishes the record; pairs with [self.A].
+    cth__store(&array[offset], (void *)self, release);
+    return true;
+}
+
+/* A record for a thread to be; NULL when memory is lacking. */
+static cth__self *cth__self_new(void) {
+    cth__door_open();
+    cth__self *self = cth__g.free_selves;
+    if (self != NULL) {
+        cth__g.free_selves = self->next_free;
+    }
+    cth__door_close();
+    if (self == NULL) {
+        self = (cth__self *)cth__alloc(sizeof *self, true);
+        if (self == NULL) {
+            return NULL;
+        }
+        cth__door_open();
+        const bool good = cth__os_parker_init(&self->parker) && cth__self_number(self);
+        cth__door_close();
+        if (!good) {
+            cth__free(self);
+            return NULL;
+        }
+    }
+    self->spin = 100;
+    self->token = NULL;
+    self->thread = NULL;
+    self->failed = CTH_OK;
+    self->error[0] = '\0';
+    return self;
+}
+
+static void cth__self_recycle(cth__self *self) {
+    self->thread = NULL;
+    cth__door_open();
+    self->next_free = cth__g.free_selves;
+    cth__g.free_selves = self;
+    cth__door_close();
+}
+
+/* Be `self` from now on. */
+static void cth__self_enter(cth__self *self) {
+    cth__tls = self;
+    cth__me = self->me;
+    cth__bind(self);
+}
+
+static cth__self *cth__adopt(void);
+
+/* The calling thread's record; NULL when it has none and memory is lacking. */
+static cth__self *cth__self_get(void) {
+    return CTH__LIKELY(cth__tls != NULL) ? cth__tls : cth__adopt();
+}
+
+static void cth__look_at_cpus(void) {
+#  ifdef CTHREADS_SIM
+    const uint32_t cpus = 2;
+#  else
+    cth__door_open();
+    const uint32_t cpus = cth__os_cpus(cth__g.cpu_mask);
+    cth__door_close();
+#  endif
+    // relaxed: a hint for spinning.
+    cth__store(&cth__g.cpus, cpus, relaxed);
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:wait   The table of waiters: every blocking call of the kit sleeps here.
+
+   A thread that must wait queues a record in the bucket of the object's address, under the
+   bucket's lock, and sleeps on its own `claim` word. Whoever wants to end the wait (a wake, a
+   cancelled token, the thread itself at its deadline) changes `claim` by compare-and-swap; exactly
+   one of them succeeds. So a wake-up is never given to a thread that has timed out, and never lost.
+
+       claim      meaning                                       set by
+       OPEN       waits, and is awake (it may be spinning)      the thread itself
+       ASLEEP     waits, and sleeps in the system               the thread itself
+       TIMEDOUT   its deadline passed                           the thread itself
+       EXPIRED    its token's deadline passed                   the thread itself
+       WON+...    woken, by which case, and how                 a waker, under the bucket lock
+
+   An object's slow paths run under its bucket's lock: check or change the object's word, queue or
+   claim waiters. The rules that let an object be freed as soon as its last use returned:
+   - a waker unlinks a record before it claims it, and afterwards touches neither the record nor
+     (unless the claimed thread must still come back for the object) the object;
+   - what it still needs for the system's wake is the sleeping thread's record, which is never
+     freed. A system wake that comes late makes some later sleep of that thread look again.
+   - a thread whose claim was not won by a record unlinks it itself, under the bucket lock.
+
+   A flag in an object's word that says "somebody may sleep" may be set wrongly (a slow path finds
+   nobody and clears it), but must never be missing. It is cleared under the bucket lock only.
+
+   The private locks (of buckets, registry and tree) are queues of sleeping records in one word,
+   after WebKit's WordLock. Order: tree, then registry, then one bucket; never two buckets.
+   ------------------------------------------------------------------------------------------------ */
+
+enum {
+    CTH__OPEN = 1,
+    CTH__ASLEEP = 2,
+    CTH__TIMEDOUT = 3,
+    CTH__EXPIRED = 4,
+    CTH__WON = 8,    // plus the index of the case << 8
+    CTH__HANDED = 16 // ... and what it waited for is already its own
+};
+
+/* Spin once more, and count it in *used; false when it is time to sleep. */
+static bool cth__spin(const cth__self *self, uint32_t *used) {
+#  ifdef CTHREADS_SIM
+    (void)self;
+    (void)used;
+    return cth__sim_spin();
+#  else
+    // relaxed: a hint.
+    if (*used >= self->spin || cth__load(&cth__g.cpus, relaxed) < 2) {
+        return false;
+    }
+    ++*used;
+    cth__spin_pause();
+    return true;
+#  endif
+}
+
+/* Learn from a wait that spun `used` times: with success it was worth it. */
+static void cth__spin_learn(cth__self *self, uint32_t used, bool success) {
+    const uint32_t least = 20;
+    const uint32_t most = 400;
+    if (success) {
+        const uint32_t want = used * 2 + least;
+        self->spin += (want > self->spin ? want - self->spin : 0) / 4 + 1;
+    } else {
+        self->spin -= self->spin / 8;
+    }
+    self->spin = self->spin < least ? least : self->spin > most ? most : self->spin;
+}
+
+static void cth__lock(cth__ptr *lock, cth__self *self) {
+    uint32_t used = 0;
+    void *found = NULL;
+    // [lock.A] acquire: sees what the last holder did; pairs with [lock.B].
+    // relaxed on failure: the loop reads it again.
+    if (CTH__LIKELY(cth__cas(lock, &found, (void *)1, acquire, relaxed))) {
+        return;
+    }
+    for (;;) {
+        // relaxed: the compare-and-swap below decides.
+        found = cth__load(lock, relaxed);
+        const uintptr_t bits = (uintptr_t)found;
+        if ((bits & 1) == 0) {
+            // [lock.A] acquire, as above; the queue of sleepers stays in the word.
+            if (cth__cas(lock, &found, (void *)(bits | 1), acquire, relaxed)) {
+                return;
+            }
+            continue;
+        }
+        if (bits == 1 && cth__spin(self, &used)) {
+            continue;
+        }
+        self->lock_next = (cth__self *)(bits & ~(uintptr_t)1);
+        // relaxed: published by the compare-and-swap.
+        cth__store(&self->lock_wake, 0, relaxed);
+        // [lock.C] release: publishes lock_next and lock_wake; pairs with [lock.D].
+        if (!cth__cas(lock, &found, (void *)((uintptr_t)self | 1), release, relaxed)) {
+            continue;
+        }
+        // [lock.E] acquire: the waker has done with lock_next; pairs with [lock.F].
+        while (cth__load(&self->lock_wake, acquire) == 0) {
+            cth__wait_on(&self->parker, &self->lock_wake, 0, CTH_FOREVER);
+        }
+    }
+}
+
+static void cth__unlock(cth__ptr *lock) {
+    void *found = (void *)1;
+    // [lock.B] release: publishes what was done under it; pairs with [lock.A].
+    // relaxed on failure: read again below.
+    if (CTH__LIKELY(cth__cas(lock, &found, NULL, release, relaxed))) {
+        return;
+    }
+    for (;;) {
+        // [lock.D] acquire: sees the sleepers' lock_next; pairs with [lock.C].
+        found = cth__load(lock, acquire);
+        cth__self *newest = (cth__self *)((uintptr_t)found & ~(uintptr_t)1);
+        cth__self *oldest = newest;
+        cth__self *before = NULL;
+        while (oldest->lock_next != NULL) {
+            before = oldest;
+            oldest = oldest->lock_next;
+        }
+        // [lock.B] release, as above. Only the holder takes sleepers out, so the queue can only
+        // have grown at its other end.
+        if (before == NULL) {
+            if (!cth__cas(lock, &found, NULL, release, relaxed)) {
+                continue;
+            }
+        } else {
+            before->lock_next = NULL;
+            // [lock.B] release, as above; retried while new sleepers push themselves.
+            while (!cth__cas(lock, &found, (void *)((uintptr_t)found & ~(uintptr_t)1), release,
+                             relaxed)) {
+            }
+        }
+        // [lock.F] release: lock_next is the sleeper's again; pairs with [lock.E].
+        cth__store(&oldest->lock_wake, 1, release);
+        cth__wake_on(&oldest->parker, &oldest->lock_wake);
+        return;
+    }
+}
+
+static cth__bucket *cth__bucket_of(const void *key) {
+#  ifdef CTHREADS_SIM
+    return &cth__g.buckets[cth__sim_number(key) % CTH__BUCKETS];
+#  else
+    const uint64_t hash = (uint64_t)(uintptr_t)key * UINT64_C(0x9e3779b97f4a7c15);
+    return &cth__g.buckets[hash >> 55];
+#  endif
+}
+
+static cth__bucket *cth__bucket_lock(const void *key, cth__self *self) {
+    cth__bucket *bucket = cth__bucket_of(key);
+    cth__lock(&bucket->lock, self);
+    return bucket;
+}
+
+static void cth__unlink(cth__bucket *bucket, cth__waiter *w) {
+    *(w->prev != NULL ? &w->prev->next : &bucket->head) = w->next;
+    *(w->next != NULL ? &w->next->prev : &bucket->tail) = w->prev;
+    w->queued = false;
+}
+
+/* The next record of `key` after `w`, or the first one. */
+static cth__waiter *cth__next(const cth__bucket *bucket, const cth__waiter *w, const void *key) {
+    cth__waiter *at = w == NULL ? bucket->head : w->next;
+    while (at != NULL && at->key != key) {
+        at = at->next;
+    }
+    return at;
+}
+
+/* The record to wake first: the oldest; under the simulator any. NULL when there is none. */
+static cth__waiter *cth__first(const cth__bucket *bucket, const void *key) {
+    cth__waiter *w = cth__next(bucket, NULL, key);
+#  ifdef CTHREADS_SIM
+    uint32_t n = 0;
+    for (const cth__waiter *at = w; at != NULL; at = cth__next(bucket, at, key)) {
+        n++;
+    }
+    for (uint32_t skip = cth__choose(n); skip > 0; skip--) {
+        w = cth__next(bucket, w, key);
+    }
+#  endif
+    return w;
+}
+
+/* Begin a wait and queue its record; under the bucket's lock. */
+static void cth__enqueue(cth__bucket *bucket,
+                         cth__waiter *w,
+                         const void *key,
+                         cth__self *self,
+                         uint32_t index) {
+    if (index == 0) {
+        // relaxed: wakers see it through the bucket lock.
+        cth__store(&self->claim, CTH__OPEN, relaxed);
+    }
+    w->key = key;
+    w->self = self;
+    w->index = index;
+    w->queued = true;
+    w->next = NULL;
+    w->prev = bucket->tail;
+    *(w->prev != NULL ? &w->prev->next : &bucket->head) = w;
+    bucket->tail = w;
+}
+
+/* Sleeping threads whose claim was won: woken after the bucket is unlocked, as far as they fit. */
+typedef struct cth__wakes {
+    size_t n;
+    cth__self *selves[16];
+} cth__wakes;
+
+static void cth__wake_all(cth__wakes *wakes) {
+    for (size_t i = 0; i < wakes->n; i++) {
+        cth__wake_on(&wakes->selves[i]->parker, &wakes->selves[i]->claim);
+    }
+    wakes->n = 0;
+}
+
+/* Take `w` out of its queue and try to win its thread's claim. False: the thread's wait has ended
+   otherwise. Under the bucket's lock; `w` may be gone afterwards. */
+static bool cth__claim(cth__bucket *bucket, cth__waiter *w, uint32_t how, cth__wakes *wakes) {
+    cth__self *self = w->self;
+    const uint32_t won = CTH__WON | how | w->index << 8;
+    cth__unlink(bucket, w);
+    // relaxed: the compare-and-swap decides.
+    uint32_t found = cth__load(&self->claim, relaxed);
+    while (found == CTH__OPEN || found == CTH__ASLEEP) {
+        // [wait.A] release: publishes what the waker did; pairs with [wait.B].
+        if (cth__cas(&self->claim, &found, won, release, relaxed)) {
+            if (found == CTH__ASLEEP) {
+                if (wakes->n == sizeof wakes->selves / sizeof wakes->selves[0]) {
+                    cth__wake_all(wakes);
+                }
+                wakes->selves[wakes->n++] = self;
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+static void cth__bucket_close(cth__bucket *bucket, cth__wakes *wakes) {
+    cth__unlock(&bucket->lock);
+    cth__wake_all(wakes);
+}
+
+/* Claim every record of `key`; under the bucket's lock. */
+static void cth__claim_all(cth__bucket *bucket, const void *key, cth__wakes *wakes) {
+    cth__waiter *w = cth__next(bucket, NULL, key);
+    while (w != NULL) {
+        cth__waiter *next = cth__next(bucket, w, key);
+        (void)cth__claim(bucket, w, 0, wakes);
+        w = next;
+    }
+}
+
+/* Wake every thread that waits for `key`: what it waits for has been changed before. */
+static void cth__signal_all(const void *key, cth__self *self) {
+    cth__wakes wakes = {0};
+    cth__bucket *bucket = cth__bucket_lock(key, self);
+    cth__claim_all(bucket, key, &wakes);
+    cth__bucket_close(bucket, &wakes);
+}
+
+static bool cth__has_waiters(const void *key, cth__self *self) {
+    cth__bucket *bucket = cth__bucket_lock(key, self);
+    const bool any = cth__next(bucket, NULL, key) != NULL;
+    cth__unlock(&bucket->lock);
+    return any;
+}
+
+/* Take a record out of its queue unless a waker has. */
+static void cth__remove(cth__waiter *w) {
+    cth__bucket *bucket = cth__bucket_lock(w->key, w->self);
+    if (w->queued) {
+        cth__unlink(bucket, w);
+    }
+    cth__unlock(&bucket->lock);
+}
+
+/* How a wait may end beside being woken, and what a report says of it meanwhile. */
+typedef struct cth__wait_desc {
+    cth_time deadline;
+    bool cancellable;
+    bool spin;        // look for a moment before sleeping
+    const char *what; // "mutex", "sleep", ...
+    const void *object;
+    const cth__word *owner; // the word that names the holder, or NULL
+    const void *site;
+} cth__wait_desc;
+
+static void cth__why_set(cth__self *self, const cth__wait_desc *desc) {
+    // relaxed: read for reports only, where a torn picture does no harm.
+    cth__store(&self->why.object, (void *)(uintptr_t)desc->object, relaxed);
+    cth__store(&self->why.owner, (void *)(uintptr_t)desc->owner, relaxed);
+    cth__store(&self->why.site, (void *)(uintptr_t)desc->site, relaxed);
+    cth__store(&self->why.what, (void *)(uintptr_t)desc->what, relaxed);
+}
+
+/* Sleep until one of the `n` queued records is won, the deadline, or the thread's token ends it.
+   With no record at all it is a plain sleep. On return no record is queued any more.
+
+   Returns CTH_OK with *won (the claim), CTH_TIMEDOUT or CTH_CANCELLED. */
+static cth_status cth__park(cth__self *self,
+                            cth__waiter *records,
+                            uint32_t n,
+                            const cth__wait_desc *desc,
+                            uint32_t *won) {
+    cth_cancel *token = desc->cancellable ? self->token : NULL;
+    cth_time until = desc->deadline;
+    uint32_t at_end = CTH__TIMEDOUT;
+    cth__waiter by_token;
+    bool under_token = false;
+    if (n == 0) {
+        // relaxed: as in cth__enqueue.
+        cth__store(&self->claim, CTH__OPEN, relaxed);
+    }
+    // relaxed: our own word, until a waker wins it.
+    uint32_t found = CTH__OPEN;
+    if (token != NULL) {
+        if (token->deadline != 0 && token->deadline < until) {
+            until = token->deadline;
+            at_end = CTH__EXPIRED;
+        }
+        cth__bucket *bucket = cth__bucket_lock(token, self);
+        // relaxed: changes under this bucket's lock only.
+        const bool live = cth__load(&token->state, relaxed) == 0;
+        if (live) {
+            const uint32_t index = n == 0 ? 1 : n; // 0 would begin the wait anew
+            cth__enqueue(bucket, &by_token, token, self, index);
+            under_token = true;
+        }
+        cth__unlock(&bucket->lock);
+        if (!live) {
+            // relaxed: on failure it is read again below.
+            (void)cth__cas(&self->claim, &found, CTH__EXPIRED, relaxed, relaxed);
+        }
+    }
+    cth__why_set(self, desc);
+    if (desc->spin) {
+        uint32_t used = 0;
+        bool woken;
+        do {
+            // relaxed: read again below.
+            woken = cth__load(&self->claim, relaxed) != CTH__OPEN;
+        } while (!woken && cth__spin(self, &used));
+        cth__spin_learn(self, used, woken);
+    }
+    found = CTH__OPEN;
+    // [wait.B] acquire, needed on failure: sees what the waker did; pairs with [wait.A].
+    if (cth__cas(&self->claim, &found, CTH__ASLEEP, acquire, acquire)) {
+        found = CTH__ASLEEP;
+    }
+    while (found == CTH__ASLEEP) {
+        cth__wait_on(&self->parker, &self->claim, CTH__ASLEEP, until);
+        // [wait.B] acquire, as above.
+        found = cth__load(&self->claim, acquire);
+        if (found == CTH__ASLEEP && cth__passed(until) &&
+            cth__cas(&self->claim, &found, at_end, acquire, acquire)) { // [wait.B]
+            found = at_end;
+        }
+    }
+    const bool woken = (found & CTH__WON) != 0;
+    const uint32_t winner = found >> 8;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!woken || winner != i) {
+            cth__remove(&records[i]);
+        }
+    }
+    const bool cancelled = woken && (n == 0 || winner == n);
+    if (under_token && !cancelled) {
+        cth__remove(&by_token);
+    }
+    // relaxed: as in cth__why_set.
+    cth__store(&self->why.what, NULL, relaxed);
+    if (won != NULL) {
+        *won = found;
+    }
+    return cancelled || found == CTH__EXPIRED ? CTH_CANCELLED : woken ? CTH_OK : CTH_TIMEDOUT;
+}
+
+CTH_API cth_status cth_sleep_until(cth_time deadline) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    const cth__wait_desc desc = {
+        .deadline = deadline, .cancellable = true, .what = "sleep", .site = CTH__CALL_SITE()};
+    const cth_status status = cth__park(self, NULL, 0, &desc, NULL);
+    return status == CTH_TIMEDOUT ? CTH_OK : status;
+}
+
+CTH_API cth_status cth_sleep(cth_time span) {
+    return span < 0 ? CTH_INVALID : cth_sleep_until(cth_after(span));
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:cancel
+
+   The tree lock guards the links of all tokens and the table of watched signals. A token's state
+   goes from 0 to 1 once, under the tree lock and its bucket's lock, so a thread that queues itself
+   under a live token is found by the request that ends it. A request marks children before their
+   parent and reads each link before it marks, for a marked token may be on its way out.
+   ------------------------------------------------------------------------------------------------ */
+
+enum { CTH__WATCHES_SIGNAL = 1 };
+
+static void cth__cancel_mark(cth_cancel *token, const char *reason, cth__self *self) {
+    cth__wakes wakes = {0};
+    cth__bucket *bucket = cth__bucket_lock(token, self);
+    // relaxed: published by the store of state.
+    cth__store(&token->reason, (void *)(uintptr_t)reason, relaxed);
+    // [cancel.A] release: publishes the reason and what the requester did; pairs with [cancel.B].
+    cth__store(&token->state, 1, release);
+    cth__claim_all(bucket, token, &wakes);
+    cth__bucket_close(bucket, &wakes);
+}
+
+/* The first token to mark in the tree below `token`: its leftmost live leaf. */
+static cth_cancel *cth__cancel_leaf(cth_cancel *token) {
+    while (token->child != NULL) {
+        token = token->child;
+    }
+    return token;
+}
+
+/* Cancel a tree, leaves first; under the tree lock. */
+static void cth__cancel_tree(cth_cancel *root, const char *reason, cth__self *self) {
+    cth_cancel *token = cth__cancel_leaf(root);
+    for (;;) {
+        const bool last = token == root;
+        cth_cancel *next = NULL;
+        if (!last) {
+            next = token->next != NULL ? cth__cancel_leaf(token->next) : token->parent;
+        }
+        // relaxed: changes under the tree lock only.
+        if (cth__load(&token->state, relaxed) == 0) {
+            cth__cancel_mark(token, reason, self);
+        }
+        if (last) {
+            return;
+        }
+        token = next;
+    }
+}
+
+CTH_API cth_status cth_cancel_init(cth_cancel *token, cth_cancel *parent, cth_time deadline) {
+    if (token == NULL || deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    const cth_cancel fresh = CTH_CANCEL_INIT;
+    *token = fresh;
+    token->deadline = deadline == CTH_FOREVER ? 0 : deadline == 0 ? 1 : deadline;
+    if (parent == NULL) {
+        return CTH_OK;
+    }
+    cth__lock(&cth__g.tree, self);
+    if (parent->deadline != 0 && (token->deadline == 0 || parent->deadline < token->deadline)) {
+        token->deadline = parent->deadline;
+    }
+    // relaxed, three times: under the tree lock, and the new token is nobody else's yet.
+    if (cth__load(&parent->state, relaxed) != 0) {
+        cth__store(&token->reason, cth__load(&parent->reason, relaxed), relaxed);
+        cth__store(&token->state, 1, relaxed); // relaxed: as above
+    }
+    token->parent = parent;
+    token->next = parent->child;
+    if (token->next != NULL) {
+        token->next->prev = token;
+    }
+    parent->child = token;
+    cth__unlock(&cth__g.tree);
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_cancel_destroy(cth_cancel *token) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__lock(&cth__g.tree, self);
+    if (token->child != NULL || cth__has_waiters(token, self)) {
+        cth__unlock(&cth__g.tree);
+        return CTH_BUSY;
+    }
+    if (token->parent != NULL) {
+        *(token->prev != NULL ? &token->prev->next : &token->parent->child) = token->next;
+        if (token->next != NULL) {
+            token->next->prev = token->prev;
+        }
+    }
+    if ((token->flags & CTH__WATCHES_SIGNAL) != 0) {
+        for (int i = 1; i <= CTH__MAX_SIGNAL; i++) {
+            if (cth__g.signals[i] == token) {
+                cth__g.signals[i] = NULL;
+#  ifndef CTHREADS_SIM
+                cth__os_signal_restore(i);
+#  endif
+            }
+        }
+    }
+    const cth_cancel gone = CTH_CANCEL_INIT;
+    *token = gone;
+    cth__unlock(&cth__g.tree);
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_cancel_request(cth_cancel *token, const char *reason) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__lock(&cth__g.tree, self);
+    cth__cancel_tree(token, reason != NULL ? reason : "cancelled", self);
+    cth__unlock(&cth__g.tree);
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_cancel_status(const cth_cancel *token) {
+    if (token == NULL) {
+        token = cth_cancel_current();
+        if (token == NULL) {
+            return CTH_OK;
+        }
+    }
+    // [cancel.B] acquire: sees the reason and what the requester did; pairs with [cancel.A].
+    if (cth__load((cth__word *)(uintptr_t)&token->state, acquire) != 0) {
+        return CTH_CANCELLED;
+    }
+    return token->deadline != 0 && cth__passed(token->deadline) ? CTH_CANCELLED : CTH_OK;
+}
+
+CTH_API const char *cth_cancel_reason(const cth_cancel *token) {
+    // [cancel.B] acquire, as above.
+    if (cth__load((cth__word *)(uintptr_t)&token->state, acquire) != 0) {
+        // relaxed: ordered by the load of state.
+        return (const char *)cth__load((cth__ptr *)(uintptr_t)&token->reason, relaxed);
+    }
+    return token->deadline != 0 && cth__passed(token->deadline) ? "deadline passed" : NULL;
+}
+
+CTH_API cth_cancel *cth_cancel_current(void) {
+    return cth__tls != NULL ? cth__tls->token : NULL;
+}
+
+CTH_API cth__under cth__under_enter(cth_cancel *token) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        cth__panic_status("CTH_UNDER", CTH_NOMEM);
+    }
+    const cth__under under = {self->token, false};
+    self->token = token;
+    return under;
+}
+
+CTH_API void cth__under_leave(cth__under *under) {
+    cth__tls->token = under->saved;
+    under->done = true;
+}
+
+#  ifndef CTHREADS_SIM
+/* The service thread: cancels the token of each signal that the handler wrote into the pipe. */
+static void cth__signal_main(void *arg) {
+    cth__self *self = (cth__self *)arg;
+    cth__self_enter(self);
+    cth__os_set_name(cth__native_id(), "cth-signals");
+    for (;;) {
+        const int number = cth__os_signal_next();
+        if (number <= 0 || number > CTH__MAX_SIGNAL) {
+            continue;
+        }
+        cth__lock(&cth__g.tree, self);
+        if (cth__g.signals[number] != NULL) {
+            cth__cancel_tree(cth__g.signals[number], cth__g.signal_reasons[number], self);
+        }
+        cth__unlock(&cth__g.tree);
+    }
+}
+
+/* Start the service thread unless it runs; under the tree lock. It takes no part in counting. */
+static cth_status cth__signal_service(void) {
+    if (cth__g.signal_service) {
+        return CTH_OK;
+    }
+    cth__self *self = cth__self_new();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    if (!cth__os_signal_open()) {
+        cth__self_recycle(self);
+        return CTH_AGAIN;
+    }
+    if (cth__os_thread_start(&cth__g.signal_thread, cth__signal_main, self, 0) != CTH_OK) {
+        cth__os_signal_close();
+        cth__self_recycle(self);
+        return CTH_AGAIN;
+    }
+    cth__os_thread_detach(&cth__g.signal_thread);
+    cth__g.signal_service = true;
+    return CTH_OK;
+}
+#  endif
+
+CTH_API cth_status cth_cancel_on_signal(cth_cancel *token, int signal_number) {
+    if (token == NULL || signal_number < 1 || signal_number > CTH__MAX_SIGNAL) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth_status status = CTH_OK;
+    cth__lock(&cth__g.tree, self);
+    if (cth__g.signals[signal_number] != NULL) {
+        status = CTH_BUSY;
+    } else {
+#  ifndef CTHREADS_SIM // there no signal ever comes
+        (void)snprintf(cth__g.signal_reasons[signal_number],
+                       sizeof cth__g.signal_reasons[signal_number], "signal %d", signal_number);
+        status = cth__signal_service();
+        if (status == CTH_OK && !cth__os_signal_watch(signal_number)) {
+            status = CTH_INVALID;
+        }
+#  endif
+        if (status == CTH_OK) {
+            cth__g.signals[signal_number] = token;
+            token->flags |= CTH__WATCHES_SIGNAL;
+        }
+    }
+    cth__unlock(&cth__g.tree);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:thread
+
+   A thread's record lives as long as somebody holds a reference (`refs`) or the thread itself runs
+   (`running`), both under the registry lock. The end of a thread, in this order:
+     1. its locals are closed; it leaves the list, so it no longer counts as alive;
+     2. `state` becomes ENDED and those who join are woken: they may release the handle at once,
+        which keeps the record while `running`;
+     3. `running` ends, the exit's count goes down, and the record is freed with the last reference.
+   ------------------------------------------------------------------------------------------------ */
+
+static void cth__locals_close(cth__self *self);
+static void cth__hook_call(cth_thread *thread, cth_status status, const char *message);
+
+static void cth__registry_add(cth_thread *thread) {
+    thread->next = NULL;
+    thread->prev = cth__g.last;
+    *(cth__g.last != NULL ? &cth__g.last->next : &cth__g.first) = thread;
+    cth__g.last = thread;
+    cth__g.n_threads++;
+}
+
+static void cth__registry_remove(cth_thread *thread) {
+    *(thread->prev != NULL ? &thread->prev->next : &cth__g.first) = thread->next;
+    *(thread->next != NULL ? &thread->next->prev : &cth__g.last) = thread->prev;
+    cth__g.n_threads--;
+}
+
+static void cth__thread_free(cth_thread *thread) {
+    if (thread == &cth__g.main) {
+        return;
+    }
+    // relaxed: nobody else has this record any more; the registry lock ordered what they did.
+    cth__name *name = (cth__name *)cth__load(&thread->name, relaxed);
+    if (name != &cth__g.main_name) {
+        cth__free(name);
+    }
+    while (thread->old_names != NULL) {
+        name = thread->old_names;
+        thread->old_names = name->next;
+        cth__free(name);
+    }
+    cth__free(thread);
+}
+
+/* Step 3 above. */
+static void cth__thread_gone(cth_thread *thread,
+                             cth__self *self,
+                             bool counted,
+                             uint32_t generation) {
+    cth__lock(&cth__g.registry, self);
+    thread->running = false;
+    const bool last = thread->refs == 0;
+    cth__unlock(&cth__g.registry);
+    if (last) {
+        cth__thread_free(thread);
+    }
+    if (counted && cth__g.generation == generation) { // a fork's child does not count its maker
+        // [exit.A] release: the thread's life happens before the exit; pairs with [exit.B].
+        (void)cth__sub(&cth__g.nondaemons, 1, release);
+        cth__signal_all(&cth__g.nondaemons, self);
+    }
+}
+
+/* Steps 1 and 2. */
+static void cth__thread_end(cth_thread *thread, cth__self *self) {
+    cth__wakes wakes = {0};
+    cth__locals_close(self);
+    cth__lock(&cth__g.registry, self);
+    cth__registry_remove(thread);
+    thread->self = NULL;
+    cth__unlock(&cth__g.registry);
+    cth__bucket *bucket = cth__bucket_lock(&thread->state, self);
+    // [thread.A] release: the thread's life happens before join returns; pairs with [thread.B].
+    cth__store(&thread->state, CTH__ENDED, release);
+    cth__claim_all(bucket, &thread->state, &wakes);
+    cth__bucket_close(bucket, &wakes);
+}
+
+/* A foreign thread ends, or the main thread does before the process. */
+static void cth__foreign_end(void *p) {
+    cth__self *self = (cth__self *)p;
+    cth_thread *thread = self->thread;
+    // Destructors of thread-specific data run in any order: be this thread once more.
+    cth__self_enter(self);
+    cth__thread_end(thread, self);
+    cth__thread_gone(thread, self, false, 0);
+    cth__tls = NULL;
+    cth__me = 0;
+    if (self != &cth__g.main_self) {
+        cth__self_recycle(self);
+    }
+}
+
+static void cth__exit_handler(void) {
+    cth__self *self = cth__tls;
+    // relaxed: our own flags, set before this thread began.
+    if (self != NULL && (cth__load(&self->thread->flags, relaxed) & CTH__FOREIGN) == 0) {
+        return; // exit() was called in a thread of the kit: it must not wait for itself
+    }
+    CTH_SHIELDED {
+        (void)cth_thread_join_all(CTH_FOREVER);
+    }
+}
+
+/* In the child of a fork only the calling thread exists. Takes no lock: whoever held one is gone. */
+static void cth__fork_handler(void) {
+    cth__self *self = cth__tls;
+    // relaxed everywhere here: there is one thread.
+    cth__store(&cth__g.door, 0, relaxed);
+    cth__store(&cth__g.registry, NULL, relaxed);
+    cth__store(&cth__g.tree, NULL, relaxed);
+    cth__store(&cth__g.hook_lock, NULL, relaxed);
+    cth__store(&cth__g.nondaemons, 0, relaxed);
+    for (size_t i = 0; i < CTH__BUCKETS; i++) {
+        // relaxed: as above
+        cth__store(&cth__g.buckets[i].lock, NULL, relaxed);
+        cth__g.buckets[i].head = cth__g.buckets[i].tail = NULL;
+    }
+    cth__g.generation++;
+    cth_thread *thread = cth__g.first;
+    while (thread != NULL) {
+        cth_thread *next = thread->next;
+        if (self == NULL || thread != self->thread) {
+            cth__registry_remove(thread);
+            thread->running = false;
+            thread->self = NULL;
+            // relaxed: as above
+            (void)cth__or(&thread->flags, CTH__FORKED, relaxed);
+            cth__store(&thread->state, CTH__ENDED, relaxed);
+        }
+        thread = next;
+    }
+    if (self != NULL && self->thread != NULL) {
+        // relaxed: as above; this is the main thread now
+        (void)cth__or(&self->thread->flags, CTH__FOREIGN, relaxed);
+        cth__store(&self->thread->native, (void *)(intptr_t)cth__native_id(), relaxed);
+    }
+    for (int i = 1; i <= CTH__MAX_SIGNAL; i++) {
+        if (cth__g.signals[i] != NULL) {
+            cth__g.signals[i] = NULL;
+            cth__os_signal_restore(i);
+        }
+    }
+    if (cth__g.signal_service) {
+        cth__os_signal_close();
+        cth__g.signal_service = false;
+    }
+}
+
+/* Set up the global state once: the first call of any thread that needs its record. */
+static void cth__setup(void) {
+    uint32_t found = 0;
+    // [setup.A] acquire: sees the state set up; pairs with [setup.B].
+    if (cth__load(&cth__g.state, acquire) == 2) {
+        return;
+    }
+    // [setup.A] acquire, as above; relaxed on failure: read again below.
+    if (!cth__cas(&cth__g.state, &found, 1, acquire, relaxed)) {
+        while (cth__load(&cth__g.state, acquire) != 2) { // [setup.A] acquire, as above
+            cth__yield_cpu();
+        }
+        return;
+    }
+    cth_thread *main = &cth__g.main;
+    (void)snprintf(cth__g.main_name.text, sizeof cth__g.main_name.text, "MainThread");
+    // relaxed, all below: published by the store of state.
+    cth__store(&main->name, (void *)&cth__g.main_name, relaxed);
+    cth__store(&main->state, CTH__ALIVE, relaxed);
+    cth__store(&main->flags, CTH__FOREIGN, relaxed);
+    main->id = 1;
+    main->running = true;
+    cth__g.next_id = 1;
+    cth__registry_add(main);
+    if (!cth__process.hooked) {
+        cth__process.hooked = true;
+        cth__process.has_key = cth__os_key_create(&cth__process.key, cth__foreign_end);
+        (void)atexit(cth__exit_handler);
+        cth__os_on_fork(cth__fork_handler);
+    }
+    // [setup.B] release: publishes all of it; pairs with [setup.A].
+    cth__store(&cth__g.state, 2, release);
+}
+
+static cth_thread *cth__thread_new(const char *name, const char *prefix, uint32_t *counter) {
+    cth_thread *thread = (cth_thread *)cth__alloc(sizeof *thread, false);
+    cth__name *kept = (cth__name *)cth__alloc(sizeof *kept, false);
+    if (thread == NULL || kept == NULL) {
+        if (thread != NULL) {
+            cth__free(thread);
+        }
+        if (kept != NULL) {
+            cth__free(kept);
+        }
+        return NULL;
+    }
+    cth__door_open();
+    thread->id = ++cth__g.next_id;
+    const uint32_t number = name != NULL ? 0 : ++*counter;
+    cth__door_close();
+    if (name != NULL) {
+        (void)snprintf(kept->text, sizeof kept->text, "%s", name);
+    } else {
+        (void)snprintf(kept->text, sizeof kept->text, "%s-%u", prefix, (unsigned)number);
+    }
+    // relaxed: the record is nobody else's yet.
+    cth__store(&thread->name, (void *)kept, relaxed);
+    return thread;
+}
+
+/* Give the calling thread, which the kit did not start, a record; NULL when memory is lacking. */
+static cth__self *cth__adopt(void) {
+    cth__setup();
+    cth__self *self;
+    cth_thread *thread;
+    if (cth__is_main()) {
+        self = &cth__g.main_self;
+        thread = &cth__g.main;
+        cth__door_open();
+        const bool good = cth__os_parker_init(&self->parker) && cth__self_number(self);
+        cth__door_close();
+        if (!good) {
+            return NULL;
+        }
+        self->spin = 100;
+    } else {
+        self = cth__self_new();
+        if (self == NULL) {
+            return NULL;
+        }
+        thread = cth__thread_new(NULL, "Dummy", &cth__g.next_dummy);
+        if (thread == NULL) {
+            cth__self_recycle(self);
+            return NULL;
+        }
+        thread->daemon = true;
+        // relaxed, twice: published by the registry lock.
+        cth__store(&thread->state, CTH__ALIVE, relaxed);
+        cth__store(&thread->flags, CTH__FOREIGN, relaxed);
+        thread->running = true;
+    }
+#  ifndef CTHREADS_SIM
+    if (!cth__process.has_key || !cth__os_key_set(cth__process.key, self)) {
+        if (self != &cth__g.main_self) { // the main thread's record is the process's own
+            cth__self_recycle(self);
+            cth__thread_free(thread);
+            return NULL;
+        }
+    }
+#  endif
+    self->thread = thread;
+    thread->self = self;
+    // relaxed: a number for printing.
+    cth__store(&thread->native, (void *)(intptr_t)cth__native_id(), relaxed);
+    cth__self_enter(self);
+    if (thread != &cth__g.main) {
+        cth__lock(&cth__g.registry, self);
+        cth__registry_add(thread);
+        cth__unlock(&cth__g.registry);
+    }
+    cth__look_at_cpus();
+    return self;
+}
+
+static void cth__thread_main(void *p) {
+    cth_thread *thread = (cth_thread *)p;
+    cth__self *self = thread->self;
+    const bool counted = !thread->daemon;
+    const uint32_t generation = cth__g.generation;
+    cth__self_enter(self);
+    // relaxed: a number for printing.
+    cth__store(&thread->native, (void *)(intptr_t)cth__native_id(), relaxed);
+#  ifndef CTHREADS_SIM
+    cth__os_set_name(cth__native_id(), cth_thread_name(thread));
+#  endif
+    self->token = thread->cancel;
+    thread->result = thread->fn(thread->arg);
+    if (thread->result != CTH_OK) {
+        cth__hook_call(thread, thread->result,
+                       self->error[0] != '\0' ? self->error : cth_status_text(thread->result));
+    }
+    self->token = NULL;
+    cth__thread_end(thread, self);
+    cth__thread_gone(thread, self, counted, generation);
+    // Another thread may become this record next; what still runs here (destructors of
+    // thread-specific data) would be adopted anew.
+    cth__tls = NULL;
+    cth__me = 0;
+    cth__self_recycle(self);
+}
+
+CTH_API cth_status cth_thread_create(cth_thread **out,
+                                     cth_thread_fn fn,
+                                     void *arg,
+                                     const cth_thread_desc *desc) {
+    static const cth_thread_desc defaults = {0};
+    desc = desc != NULL ? desc : &defaults;
+    if (out == NULL || fn == NULL ||
+        (desc->name != NULL && strlen(desc->name) > CTH_THREAD_NAME_MAX)) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    cth_thread *thread = cth__thread_new(desc->name, "Thread", &cth__g.next_name);
+    if (thread == NULL) {
+        return CTH_NOMEM;
+    }
+    thread->fn = fn;
+    thread->arg = arg;
+    thread->daemon = desc->daemon;
+    thread->stack_size = desc->stack_size;
+    thread->cancel = desc->cancel;
+    thread->refs = 1;
+    *out = thread;
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_thread_start(cth_thread *thread) {
+    if (thread == NULL) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    cth__self *its = self != NULL ? cth__self_new() : NULL;
+    if (its == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__lock(&cth__g.registry, self);
+    // relaxed: changes under the registry lock until the thread runs.
+    if (cth__load(&thread->state, relaxed) != CTH__NEW) {
+        cth__unlock(&cth__g.registry);
+        cth__self_recycle(its);
+        return CTH_INVALID;
+    }
+    cth__store(&thread->state, CTH__ALIVE, relaxed); // relaxed: as above
+    its->thread = thread;
+    thread->self = its;
+    thread->running = true;
+    cth__registry_add(thread);
+    if (!thread->daemon) {
+        // relaxed: the registry lock and the thread's start order it.
+        (void)cth__add(&cth__g.nondaemons, 1, relaxed);
+    }
+    cth__unlock(&cth__g.registry);
+    cth__look_at_cpus();
+    const cth_status status =
+        cth__handle_start(&thread->os, cth__thread_main, thread, thread->stack_size);
+    cth__lock(&cth__g.registry, self);
+    if (status == CTH_OK) {
+        thread->started_os = true;
+        // relaxed: under the registry lock.
+        if ((cth__load(&thread->flags, relaxed) & CTH__DETACHED) != 0) {
+            cth__handle_detach(&thread->os);
+        }
+    } else {
+        cth__registry_remove(thread);
+        thread->running = false;
+        thread->self = NULL;
+        cth__store(&thread->state, CTH__NEW, relaxed); // relaxed: as above
+    }
+    cth__unlock(&cth__g.registry);
+    if (status != CTH_OK) {
+        if (!thread->daemon) {
+            (void)cth__sub(&cth__g.nondaemons, 1, relaxed); // relaxed: nothing ran
+            cth__signal_all(&cth__g.nondaemons, self);
+        }
+        cth__self_recycle(its);
+    }
+    return status;
+}
+
+CTH_API cth_status cth_thread_spawn(cth_thread **out,
+                                    cth_thread_fn fn,
+                                    void *arg,
+                                    const cth_thread_desc *desc) {
+    cth_status status = cth_thread_create(out, fn, arg, desc);
+    if (status == CTH_OK) {
+        status = cth_thread_start(*out);
+        if (status != CTH_OK) {
+            cth_thread_release(*out);
+            *out = NULL;
+        }
+    }
+    return status;
+}
+
+CTH_API cth_status cth_thread_join(cth_thread *thread, cth_status *result) {
+    return cth_thread_join_until(thread, result, CTH_FOREVER);
+}
+
+CTH_API cth_status cth_thread_join_until(cth_thread *thread,
+                                         cth_status *result,
+                                         cth_time deadline) {
+    if (thread == NULL || deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    // relaxed: whoever sets a flag for this thread has to order that with this call.
+    const uint32_t flags = cth__load(&thread->flags, relaxed);
+    if ((flags & CTH__FORKED) != 0) {
+        return CTH_FORKED;
+    }
+    if (self->thread == thread) {
+        return CTH_DEADLOCK;
+    }
+    // relaxed: a thread is started before it is joined, in the order of the caller.
+    if (flags != 0 || cth__load(&thread->state, relaxed) == CTH__NEW) {
+        return CTH_INVALID;
+    }
+    for (;;) {
+        // [thread.B] acquire: sees the thread's life; pairs with [thread.A].
+        if (cth__load(&thread->state, acquire) == CTH__ENDED) {
+            break;
+        }
+        if (cth__passed(deadline)) {
+            return CTH_TIMEDOUT;
+        }
+        cth__waiter w;
+        cth__bucket *bucket = cth__bucket_lock(&thread->state, self);
+        // relaxed: read again with acquire above.
+        if (cth__load(&thread->state, relaxed) == CTH__ENDED) {
+            cth__unlock(&bucket->lock);
+            continue;
+        }
+        cth__enqueue(bucket, &w, &thread->state, self, 0);
+        cth__unlock(&bucket->lock);
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .cancellable = true,
+                                     .what = "join",
+                                     .object = thread,
+                                     .site = CTH__CALL_SITE()};
+        const cth_status status = cth__park(self, &w, 1, &desc, NULL);
+        if (status != CTH_OK) {
+            return status;
+        }
+    }
+    cth__lock(&cth__g.registry, self);
+    // relaxed: under the registry lock.
+    const bool mine = cth__or(&thread->flags, CTH__JOINED, relaxed) == 0;
+    cth__unlock(&cth__g.registry);
+    if (!mine) {
+        return CTH_INVALID;
+    }
+    cth__handle_join(&thread->os);
+    if (result != NULL) {
+        *result = thread->result;
+    }
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_thread_join_all(cth_time deadline) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    // relaxed: our own flags.
+    if ((cth__load(&self->thread->flags, relaxed) & CTH__FOREIGN) == 0) {
+        return CTH_DEADLOCK;
+    }
+    for (;;) {
+        // [exit.B] acquire: sees the lives of all threads that ended; pairs with [exit.A].
+        if (cth__load(&cth__g.nondaemons, acquire) == 0) {
+            return CTH_OK;
+        }
+        if (cth__passed(deadline)) {
+            return CTH_TIMEDOUT;
+        }
+        cth__waiter w;
+        cth__bucket *bucket = cth__bucket_lock(&cth__g.nondaemons, self);
+        // relaxed: read again with acquire above.
+        if (cth__load(&cth__g.nondaemons, relaxed) == 0) {
+            cth__unlock(&bucket->lock);
+            continue;
+        }
+        cth__enqueue(bucket, &w, &cth__g.nondaemons, self, 0);
+        cth__unlock(&bucket->lock);
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .cancellable = true,
+                                     .what = "the end of all threads",
+                                     .site = CTH__CALL_SITE()};
+        const cth_status status = cth__park(self, &w, 1, &desc, NULL);
+        if (status != CTH_OK) {
+            return status;
+        }
+    }
+}
+
+CTH_API cth_status cth_thread_detach(cth_thread *thread) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__lock(&cth__g.registry, self);
+    cth_status status = CTH_INVALID;
+    // relaxed, twice: under the registry lock.
+    if (cth__load(&thread->flags, relaxed) == 0) {
+        (void)cth__or(&thread->flags, CTH__DETACHED, relaxed);
+        if (thread->started_os) {
+            cth__handle_detach(&thread->os);
+        }
+        status = CTH_OK;
+    }
+    cth__unlock(&cth__g.registry);
+    return status;
+}
+
+CTH_API cth_thread *cth_thread_retain(cth_thread *thread) {
+    cth__self *self = cth__self_get();
+    if (thread != NULL && self != NULL) {
+        cth__lock(&cth__g.registry, self);
+        thread->refs++;
+        cth__unlock(&cth__g.registry);
+    }
+    return self != NULL ? thread : NULL;
+}
+
+CTH_API void cth_thread_release(cth_thread *thread) {
+    cth__self *self = thread != NULL ? cth__self_get() : NULL;
+    if (self == NULL) {
+        return; // without memory for a record nothing can be given back; the handle stays
+    }
+    cth__lock(&cth__g.registry, self);
+    const bool last = --thread->refs == 0;
+    // relaxed, twice: under the registry lock.
+    if (last && cth__load(&thread->flags, relaxed) == 0) {
+        (void)cth__or(&thread->flags, CTH__DETACHED, relaxed);
+        if (thread->started_os) {
+            cth__handle_detach(&thread->os);
+        }
+    }
+    const bool gone = last && !thread->running;
+    cth__unlock(&cth__g.registry);
+    if (gone) {
+        cth__thread_free(thread);
+    }
+}
+
+CTH_API bool cth_thread_is_alive(const cth_thread *thread) {
+    // [thread.B] acquire: a thread seen to have ended is seen with all it did.
+    return cth__load((cth__word *)(uintptr_t)&thread->state, acquire) == CTH__ALIVE;
+}
+
+CTH_API const char *cth_thread_name(const cth_thread *thread) {
+    // [name.A] acquire: sees the text; pairs with [name.B].
+    const cth__name *name =
+        (const cth__name *)cth__load((cth__ptr *)(uintptr_t)&thread->name, acquire);
+    return name->text;
+}
+
+CTH_API cth_status cth_thread_set_name(cth_thread *thread, const char *name) {
+    if (thread == NULL || name == NULL || strlen(name) > CTH_THREAD_NAME_MAX) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    cth__name *kept = self != NULL ? (cth__name *)cth__alloc(sizeof *kept, false) : NULL;
+    if (kept == NULL) {
+        return CTH_NOMEM;
+    }
+    (void)snprintf(kept->text, sizeof kept->text, "%s", name);
+    cth__lock(&cth__g.registry, self);
+    // relaxed: changes under the registry lock; the old text stays for those who have seen it.
+    cth__name *old = (cth__name *)cth__load(&thread->name, relaxed);
+    if (old != &cth__g.main_name) {
+        old->next = thread->old_names;
+        thread->old_names = old;
+    }
+    // [name.B] release: publishes the text; pairs with [name.A].
+    cth__store(&thread->name, (void *)kept, release);
+#  ifndef CTHREADS_SIM
+    // relaxed: a number for printing.
+    const int64_t native = (int64_t)(intptr_t)cth__load(&thread->native, relaxed);
+    if (native != 0 && cth_thread_is_alive(thread)) {
+        cth__os_set_name(native, name);
+    }
+#  endif
+    cth__unlock(&cth__g.registry);
+    return CTH_OK;
+}
+
+CTH_API uint32_t cth_thread_id(const cth_thread *thread) {
+    return thread->id;
+}
+
+CTH_API int64_t cth_thread_native_id(const cth_thread *thread) {
+    // relaxed: a number for printing.
+    return (int64_t)(intptr_t)cth__load((cth__ptr *)(uintptr_t)&thread->native, relaxed);
+}
+
+CTH_API bool cth_thread_is_daemon(const cth_thread *thread) {
+    return thread->daemon;
+}
+
+CTH_API cth_thread *cth_thread_current(void) {
+    cth__self *self = cth__self_get();
+    return self != NULL ? self->thread : NULL;
+}
+
+CTH_API cth_thread *cth_thread_main(void) {
+    cth__setup();
+    return &cth__g.main;
+}
+
+CTH_API size_t cth_thread_count(void) {
+    return cth_thread_enumerate(NULL, 0);
+}
+
+CTH_API size_t cth_thread_enumerate(cth_thread **out, size_t capacity) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return 0;
+    }
+    size_t n = 0;
+    cth__lock(&cth__g.registry, self);
+    for (cth_thread *thread = cth__g.first; thread != NULL && n < capacity; thread = thread->next) {
+        thread->refs++;
+        out[n++] = thread;
+    }
+    const size_t alive = cth__g.n_threads;
+    cth__unlock(&cth__g.registry);
+    return alive;
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:hook
+   ------------------------------------------------------------------------------------------------ */
+
+CTH_API cth_status cth_fail(cth_status status, const char *format, ...) {
+    cth__self *self = cth__self_get();
+    if (self != NULL) {
+        const int error = errno;
+        va_list args;
+        va_start(args, format);
+        (void)vsnprintf(self->error, sizeof self->error, format, args);
+        va_end(args);
+        self->failed = status;
+        errno = error;
+    }
+    return status;
+}
+
+CTH_API const char *cth_error_text(void) {
+    return cth__tls != NULL ? cth__tls->error : "";
+}
+
+CTH_API void cth_thread_set_hook(cth_thread_hook_fn hook, void *arg) {
+    cth__self *self = cth__self_get();
+    if (self != NULL) {
+        cth__lock(&cth__g.hook_lock, self);
+        cth__g.hook = hook;
+        cth__g.hook_arg = arg;
+        cth__unlock(&cth__g.hook_lock);
+    }
+}
+
+static void cth__hook_call(cth_thread *thread, cth_status status, const char *message) {
+    cth__lock(&cth__g.hook_lock, cth__tls);
+    const cth_thread_hook_fn hook = cth__g.hook;
+    void *arg = cth__g.hook_arg;
+    cth__unlock(&cth__g.hook_lock);
+    if (hook != NULL) {
+        hook(thread, status, message, arg);
+        return;
+    }
+    char line[320];
+    (void)snprintf(line, sizeof line, "Exception in thread %s: %s: %s\n", cth_thread_name(thread),
+                   cth_status_name(status), message);
+    (void)fputs(line, stderr); // one call: stderr's own lock keeps the line whole
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:local
+
+   A local has a slot number; a thread's record has an array of values by slot. Only the thread
+   itself grows its array and stores values; cth_local_destroy takes values out of other threads'
+   arrays. Arrays, slots and taking out are under the registry lock.
+   ------------------------------------------------------------------------------------------------ */
+
+/* Give the local a slot and make the calling thread's array reach it; false: no memory. */
+static bool cth__local_room(cth_local *local, cth__self *self) {
+    bool good = true;
+    cth__lock(&cth__g.registry, self);
+    // relaxed: changes under the registry lock.
+    uint32_t slot = cth__load(&local->slot, relaxed);
+    for (uint32_t i = 0; slot == 0 && i < CTH__LOCALS; i++) {
+        if (cth__g.locals[i] == NULL) {
+            cth__g.locals[i] = local;
+            slot = i + 1;
+        }
+    }
+    if (slot > self->n_slots) {
+        const uint32_t n = slot < 8 ? 8 : slot * 2;
+        cth__ptr *grown = (cth__ptr *)cth__alloc(n * sizeof *grown, true);
+        if (grown != NULL) {
+            for (uint32_t i = 0; i < self->n_slots; i++) {
+                // relaxed, twice: under the registry lock.
+                cth__store(&grown[i], cth__load(&self->slots[i], relaxed), relaxed);
+            }
+            cth__free(self->slots);
+            self->slots = grown;
+            self->n_slots = n;
+        } else {
+            good = false;
+        }
+    }
+    if (slot == 0) {
+        good = false;
+    } else {
+        // [local.A] release: the slot is in the table; pairs with [local.B].
+        cth__store(&local->slot, slot, release);
+    }
+    cth__unlock(&cth__g.registry);
+    return good;
+}
+
+CTH_API void *cth_local_get(cth_local *local) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return NULL;
+    }
+    // [local.B] acquire: sees the table's entry; pairs with [local.A].
+    uint32_t slot = cth__load(&local->slot, acquire);
+    if (slot == 0 || slot > self->n_slots) {
+        if (!cth__local_room(local, self)) {
+            return NULL;
+        }
+        slot = cth__load(&local->slot, relaxed); // relaxed: set just now, or before
+    }
+    // relaxed: stored by this thread; only a destroy, which must not run now, takes it out.
+    void *value = cth__load(&self->slots[slot - 1], relaxed);
+    if (value == NULL) {
+        value = cth__alloc(local->size != 0 ? local->size : 1, false);
+        if (value == NULL) {
+            return NULL;
+        }
+        if (local->open != NULL && local->open(value) != CTH_OK) {
+            cth__free(value);
+            return NULL;
+        }
+        // `open` may have used other locals and so moved the array.
+        cth__lock(&cth__g.registry, self);
+        cth__store(&self->slots[slot - 1], value, relaxed); // relaxed: under the registry lock
+        cth__unlock(&cth__g.registry);
+    }
+    return value;
+}
+
+/* Close the calling thread's values; again while closing makes new ones, four times at most. */
+static void cth__locals_close(cth__self *self) {
+    for (int round = 0; round < 4; round++) {
+        bool any = false;
+        for (uint32_t i = 0; i < self->n_slots; i++) {
+            cth__lock(&cth__g.registry, self);
+            // relaxed, twice: under the registry lock.
+            void *value = cth__load(&self->slots[i], relaxed);
+            cth__store(&self->slots[i], NULL, relaxed);
+            const cth_local *local = cth__g.locals[i];
+            const cth_local_close_fn close = local != NULL ? local->close : NULL;
+            cth__unlock(&cth__g.registry);
+            if (value != NULL) {
+                any = true;
+                if (close != NULL) {
+                    close(value);
+                }
+                cth__free(value);
+            }
+        }
+        if (!any) {
+            break;
+        }
+    }
+}
+
+CTH_API void cth_local_destroy(cth_local *local) {
+    cth__self *self = cth__self_get();
+    // relaxed: nobody else uses the local now.
+    const uint32_t slot = cth__load(&local->slot, relaxed);
+    if (self == NULL || slot == 0) {
+        return;
+    }
+    // relaxed: records are only added, and a new one has no value of this local.
+    for (uint32_t number = 1;; number++) {
+        cth__self *other = cth__self_by_number(number);
+        if (other == NULL) {
+            break;
+        }
+        void *value = NULL;
+        cth__lock(&cth__g.registry, self);
+        if (slot <= other->n_slots) {
+            // relaxed, twice: under the registry lock.
+            value = cth__load(&other->slots[slot - 1], relaxed);
+            cth__store(&other->slots[slot - 1], NULL, relaxed);
+        }
+        cth__unlock(&cth__g.registry);
+        if (value != NULL) {
+            if (local->close != NULL) {
+                local->close(value);
+            }
+            cth__free(value);
+        }
+    }
+    cth__lock(&cth__g.registry, self);
+    cth__g.locals[slot - 1] = NULL;
+    cth__store(&local->slot, 0, relaxed); // relaxed: nobody else uses the local now
+    cth__unlock(&cth__g.registry);
+}
+
+#  ifdef CTHREADS_SIM
+static void cth__hook_reset(void) {
+    memset(&cth__g, 0, sizeof cth__g);
+    cth__tls = NULL;
+    cth__me = 0;
+}
+
+static void cth__hook_end(void) {
+    if (cth__tls != NULL && cth__sim.active) {
+        cth__locals_close(cth__tls); // of a scenario's main thread; the others have none left
+    }
+    cth__tls = NULL;
+    cth__me = 0;
+}
+
+static void cth__hook_describe(void *record, char *text, size_t size) {
+    cth__self *self = (cth__self *)record;
+    // relaxed, all below: one thread runs.
+#    define CTH__SEE(p) atomic_load_explicit((p), memory_order_relaxed)
+    const cth_thread *thread = self->thread;
+    const char *name = thread != NULL ? ((cth__name *)CTH__SEE(&thread->name))->text : "thread";
+    const char *what = (const char *)CTH__SEE(&self->why.what);
+    if (what == NULL) {
+        (void)snprintf(text, size, "%s runs", name);
+        return;
+    }
+    const void *object = CTH__SEE(&self->why.object);
+    cth__word *owner = (cth__word *)CTH__SEE(&self->why.owner);
+    char which[CTH_THREAD_NAME_MAX + 8] = "";
+    char holder[CTH_THREAD_NAME_MAX + 16] = "";
+    if (strcmp(what, "join") == 0) {
+        (void)snprintf(which, sizeof which, " of %s",
+                       ((cth__name *)CTH__SEE(&((const cth_thread *)object)->name))->text);
+    } else if (object != NULL) {
+        (void)snprintf(which, sizeof which, " #%u", (unsigned)cth__sim_number(object));
+    }
+    if (owner != NULL) {
+        const uint32_t number = CTH__SEE(owner) >> 8;
+        for (size_t i = 0; number != 0 && i < cth__sim.n_threads; i++) {
+            const cth__self *other = (const cth__self *)cth__sim.threads[i]->self;
+            if (other != NULL && other->me >> 8 == number && other->thread != NULL) {
+                (void)snprintf(holder, sizeof holder, ", held by %s",
+                               ((cth__name *)CTH__SEE(&other->thread->name))->text);
+            }
+        }
+    }
+#    undef CTH__SEE
+    (void)snprintf(text, size, "%s waits for %s%s%s", name, what, which, holder);
+}
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:mutex
+
+       word                     meaning
+       0                        free
+       number << 8              held, nobody sleeps
+       number << 8 | SLEEPERS   held, a thread may be queued in the bucket
+       SLEEPERS                 free, a thread may be queued; whoever comes may take it
+
+   unlock with SLEEPERS wakes the oldest waiter and leaves the mutex free, so that a thread which
+   runs can take it at once; the woken one tries again. A waiter that has been at it for 1 ms is
+   handed the mutex instead: the word names it before it wakes.
+   ------------------------------------------------------------------------------------------------ */
+
+#  define CTH__SLEEPERS UINT32_C(1)
+#  define CTH__OWNER    (~UINT32_C(0xff))
+#  define CTH__POISON   (CTH__OWNER | 2) // no thread has this number; CTHREADS_DEBUG
+#  define CTH__PATIENCE CTH_MS(1)        // a waiter passed by for so long is served first
+
+/* Tell whether a waiter has waited so long that it is served before those who run. */
+static bool cth__starving(const cth__waiter *w) {
+#  ifdef CTHREADS_SIM
+    (void)w;
+    return cth__choose(4) == 0;
+#  else
+    return cth__clock() - w->since >= CTH__PATIENCE;
+#  endif
+}
+
+/* Tell whether the holder in a lock word sleeps: then spinning for it is of no use. */
+static bool cth__owner_sleeps(uint32_t word) {
+    cth__self *owner = cth__self_by_number(word >> 8);
+    // relaxed: a hint for spinning.
+    return owner != NULL && cth__load(&owner->claim, relaxed) == CTH__ASLEEP;
+}
+
+CTH_API CTH__NOINLINE cth_status cth__mutex_lock_slow(cth_mutex *mutex, cth_time deadline) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    uint32_t used = 0;
+    bool spun_out = deadline == 0;
+    cth__waiter w;
+    w.since = 0;
+    for (;;) {
+        // relaxed: the compare-and-swaps below decide.
+        uint32_t found = cth__load(&mutex->word, relaxed);
+        if ((found & CTH__OWNER) == 0) {
+            // [mutex.A] acquire: sees what the last holder did; pairs with [mutex.B], [mutex.C].
+            if (cth__cas(&mutex->word, &found, found | self->me, acquire, relaxed)) {
+                if (used != 0) {
+                    cth__spin_learn(self, used, !spun_out);
+                }
+                return CTH_OK;
+            }
+            continue;
+        }
+        if ((found & CTH__OWNER) == self->me) {
+            return CTH_DEADLOCK;
+        }
+        if (found == CTH__POISON) {
+            return CTH_INVALID;
+        }
+        if (!spun_out) {
+            if ((found & CTH__SLEEPERS) == 0 && cth__spin(self, &used) &&
+                ((used & 15) != 0 || !cth__owner_sleeps(found))) {
+                continue;
+            }
+            spun_out = true;
+            cth__spin_learn(self, used, false);
+        }
+        if (cth__passed(deadline)) {
+            return CTH_TIMEDOUT;
+        }
+        // relaxed: only says that the bucket must be looked at; the bucket lock orders the rest.
+        if ((found & CTH__SLEEPERS) == 0 &&
+            !cth__cas(&mutex->word, &found, found | CTH__SLEEPERS, relaxed, relaxed)) {
+            continue;
+        }
+        if (w.since == 0) {
+            w.since = cth__clock();
+        }
+        cth__bucket *bucket = cth__bucket_lock(mutex, self);
+        // relaxed: SLEEPERS is cleared under this bucket's lock only, and then tried again.
+        found = cth__load(&mutex->word, relaxed);
+        if ((found & CTH__OWNER) == 0 || (found & CTH__SLEEPERS) == 0) {
+            cth__unlock(&bucket->lock);
+            continue;
+        }
+        cth__enqueue(bucket, &w, mutex, self, 0);
+        cth__unlock(&bucket->lock);
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .what = "mutex",
+                                     .object = mutex,
+                                     .owner = &mutex->word,
+                                     .site = CTH__CALL_SITE()};
+        uint32_t won;
+        const cth_status status = cth__park(self, &w, 1, &desc, &won);
+        if (status != CTH_OK || (won & CTH__HANDED) != 0) {
+            return status;
+        }
+        spun_out = deadline == 0;
+        used = 0;
+    }
+}
+
+CTH_API CTH__NOINLINE cth_status cth__mutex_unlock_slow(cth_mutex *mutex) {
+    cth__self *self = cth__tls;
+    // relaxed: if the word names this thread, then this thread put it there.
+    const uint32_t word = cth__load(&mutex->word, relaxed);
+    if (self == NULL || (word & CTH__OWNER) != self->me) {
+        return CTH_NOT_OWNER;
+    }
+    cth__wakes wakes = {0};
+    cth__bucket *bucket = cth__bucket_lock(mutex, self);
+    uint32_t leave = 0; // the word to leave behind
+    cth__waiter *w;
+    while ((w = cth__first(bucket, mutex)) != NULL) {
+        const bool handed = cth__starving(w);
+        cth__self *heir = w->self;
+        cth__waiter *other = cth__next(bucket, NULL, mutex);
+        other = other == w ? cth__next(bucket, w, mutex) : other;
+        leave = other != NULL ? CTH__SLEEPERS : 0;
+        if (!handed) {
+            // Claimed first: it comes back for the mutex, so the mutex cannot be gone below.
+            if (cth__claim(bucket, w, 0, &wakes)) {
+                break;
+            }
+        } else {
+            // Named first: once claimed it may unlock and free the mutex. If its deadline was
+            // faster it cannot see this before it has had the bucket lock.
+            // [mutex.C] release: publishes the critical section to the heir; pairs with [mutex.A].
+            cth__store(&mutex->word, heir->me | leave, release);
+            if (cth__claim(bucket, w, CTH__HANDED, &wakes)) {
+                cth__bucket_close(bucket, &wakes);
+                return CTH_OK;
+            }
+        }
+        leave = 0;
+    }
+    // [mutex.C] release: publishes the critical section; pairs with [mutex.A].
+    cth__store(&mutex->word, leave, release);
+    cth__bucket_close(bucket, &wakes);
+    return CTH_OK;
+}
+
+CTH_API bool cth_mutex_is_locked(const cth_mutex *mutex) {
+    // relaxed: a report on a moment that is over.
+    return (cth__load((cth__word *)(uintptr_t)&mutex->word, relaxed) & CTH__OWNER) != 0;
+}
+
+CTH_API cth_status cth_mutex_destroy(cth_mutex *mutex) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    // relaxed: nobody else may use it now; else BUSY is as good an answer as any.
+    if ((cth__load(&mutex->word, relaxed) & CTH__OWNER) != 0 || cth__has_waiters(mutex, self)) {
+        return CTH_BUSY;
+    }
+#  ifdef CTHREADS_DEBUG
+    cth__store(&mutex->word, CTH__POISON, relaxed); // relaxed: as above
+#  endif
+    return CTH_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:cond
+
+   The word is 1 while a record may be queued. A waiter queues itself before it unlocks the mutex,
+   so a notifier that has had the mutex since sees the word and finds the record. A notify chooses
+   its waiters under the bucket lock and clears the word, if none will remain, before it claims the
+   last: that one may free the condition.
+   ------------------------------------------------------------------------------------------------ */
+
+CTH_API cth_status cth_cond_wait(cth_cond *cond, cth_mutex *mutex) {
+    return cth_cond_wait_until(cond, mutex, CTH_FOREVER);
+}
+
+CTH_API cth_status cth_cond_wait_until(cth_cond *cond, cth_mutex *mutex, cth_time deadline) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__tls;
+    // relaxed: if the word names this thread, then this thread put it there.
+    if (self == NULL || (cth__load(&mutex->word, relaxed) & CTH__OWNER) != self->me) {
+        return CTH_NOT_OWNER;
+    }
+    cth__waiter w;
+    cth__bucket *bucket = cth__bucket_lock(cond, self);
+    const cth__waiter *other = cth__next(bucket, NULL, cond);
+    if (other != NULL && other->data != mutex) {
+        cth__unlock(&bucket->lock);
+        return CTH_INVALID;
+    }
+    w.data = mutex;
+    cth__enqueue(bucket, &w, cond, self, 0);
+    // [cond.A] relaxed: a notifier sees it through the mutex, which is unlocked below.
+    cth__store(&cond->word, 1, relaxed);
+    cth__unlock(&bucket->lock);
+    (void)cth_mutex_unlock(mutex);
+    const cth__wait_desc desc = {.deadline = deadline,
+                                 .cancellable = true,
+                                 .spin = true,
+                                 .what = "condition",
+                                 .object = cond,
+                                 .site = CTH__CALL_SITE()};
+    const cth_status status = cth__park(self, &w, 1, &desc, NULL);
+    (void)cth_mutex_lock(mutex);
+    return status;
+}
+
+/* Wake up to `n` waiters. */
+static cth_status cth__cond_notify(cth_cond *cond, size_t n) {
+    // [cond.B] relaxed: pairs with [cond.A] through the mutex, which the notifier has had since.
+    if (n == 0 || cth__load(&cond->word, relaxed) == 0) {
+        return CTH_OK;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__wakes wakes = {0};
+    cth__bucket *bucket = cth__bucket_lock(cond, self);
+    size_t queued = 0;
+    for (const cth__waiter *w = cth__next(bucket, NULL, cond); w != NULL && queued <= n;
+         w = cth__next(bucket, w, cond)) {
+        queued++;
+    }
+    if (queued <= n) {
+        cth__store(&cond->word, 0, relaxed); // relaxed: under the bucket lock, like setting it
+    }
+    while (n > 0) {
+        cth__waiter *w = cth__first(bucket, cond);
+        if (w == NULL) {
+            break;
+        }
+        if (cth__claim(bucket, w, 0, &wakes)) {
+            n--;
+        }
+    }
+    cth__bucket_close(bucket, &wakes);
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_cond_notify(cth_cond *cond, size_t n) {
+    return cth__cond_notify(cond, n);
+}
+
+CTH_API cth_status cth_cond_notify_all(cth_cond *cond) {
+    return cth__cond_notify(cond, SIZE_MAX);
+}
+
+CTH_API cth_status cth_cond_destroy(cth_cond *cond) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    return cth__has_waiters(cond, self) ? CTH_BUSY : CTH_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:sem
+
+   The word is the number of permits, with bit 31 while a record may be queued. A release adds its
+   permits and wakes as many waiters, which then compete with those who come running; every woken
+   waiter tries once more before it reports a timeout, so no wake is lost. A single release gives
+   its permit straight to a waiter that has been passed by for 1 ms.
+   ------------------------------------------------------------------------------------------------ */
+
+#  define CTH__SEM_SLEEPERS   UINT32_C(0x80000000)
+#  define CTH__SEM_SATURATING UINT32_C(0x80000000)
+#  define CTH__SEM_POISON     UINT32_C(0xffffffff)
+
+CTH_API cth_status cth_sem_init(cth_sem *sem, int count, const cth_sem_desc *desc) {
+    const int max = desc != NULL && desc->max != 0 ? desc->max : CTH_SEM_MAX;
+    if (sem == NULL || count < 0 || max < 0 || count > max) {
+        return CTH_INVALID;
+    }
+    sem->bound = desc != NULL && (desc->max != 0 || desc->saturating) ? (uint32_t)max : 0;
+    if (desc != NULL && desc->saturating) {
+        sem->bound |= CTH__SEM_SATURATING;
+    }
+    cth__store(&sem->word, (uint32_t)count, relaxed); // relaxed: nobody else's yet
+    return CTH_OK;
+}
+
+/* Take a permit; `cancellable` is false inside CTH_WITH. */
+static cth_status cth__sem_take(cth_sem *sem, cth_time deadline, bool cancellable, void *site) {
+    if (deadline < 0 || sem->bound == CTH__SEM_POISON) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    uint32_t used = 0;
+    bool spun_out = deadline == 0;
+    cth__waiter w;
+    w.since = 0;
+    for (;;) {
+        // relaxed: the compare-and-swaps below decide.
+        uint32_t found = cth__load(&sem->word, relaxed);
+        if ((found & CTH_SEM_MAX) != 0) {
+            // [sem.A] acquire: sees what the releasing thread did; pairs with [sem.B], [sem.C].
+            if (cth__cas(&sem->word, &found, found - 1, acquire, relaxed)) {
+                if (used != 0) {
+                    cth__spin_learn(self, used, !spun_out);
+                }
+                return CTH_OK;
+            }
+            continue;
+        }
+        if (!spun_out) {
+            if (found == 0 && cth__spin(self, &used)) {
+                continue;
+            }
+            spun_out = true;
+            cth__spin_learn(self, used, false);
+        }
+        if (cth__passed(deadline)) {
+            return CTH_TIMEDOUT;
+        }
+        // relaxed: only says that the bucket must be looked at; the bucket lock orders the rest.
+        if (found == 0 && !cth__cas(&sem->word, &found, CTH__SEM_SLEEPERS, relaxed, relaxed)) {
+            continue;
+        }
+        if (w.since == 0) {
+            w.since = cth__clock();
+        }
+        cth__bucket *bucket = cth__bucket_lock(sem, self);
+        // relaxed: SLEEPERS is cleared under this bucket's lock only, and then tried again.
+        if (cth__load(&sem->word, relaxed) != CTH__SEM_SLEEPERS) {
+            cth__unlock(&bucket->lock);
+            continue;
+        }
+        cth__enqueue(bucket, &w, sem, self, 0);
+        cth__unlock(&bucket->lock);
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .cancellable = cancellable,
+                                     .what = "semaphore",
+                                     .object = sem,
+                                     .site = site};
+        uint32_t won;
+        const cth_status status = cth__park(self, &w, 1, &desc, &won);
+        if (status != CTH_OK || (won & CTH__HANDED) != 0) {
+            return status;
+        }
+    }
+}
+
+CTH_API CTH__NOINLINE cth_status cth__sem_acquire_slow(cth_sem *sem, cth_time deadline) {
+    return cth__sem_take(sem, deadline, true, CTH__CALL_SITE());
+}
+
+CTH_API CTH__NOINLINE cth_status cth__sem_release_slow(cth_sem *sem, uint32_t n) {
+    const uint32_t bound = sem->bound;
+    const bool saturating = (bound & CTH__SEM_SATURATING) != 0;
+    const uint32_t max = (bound & CTH_SEM_MAX) != 0 ? bound & CTH_SEM_MAX : CTH_SEM_MAX;
+    if (bound == CTH__SEM_POISON) {
+        return CTH_INVALID;
+    }
+    // relaxed: the compare-and-swap below decides.
+    uint32_t found = cth__load(&sem->word, relaxed);
+    while ((found & CTH__SEM_SLEEPERS) == 0) {
+        const uint32_t room = max - (found < max ? found : max);
+        if (n > room && !saturating) {
+            return CTH_OVERFLOW;
+        }
+        // [sem.B] release: publishes to the thread that takes the permit; pairs with [sem.A].
+        if (cth__cas(&sem->word, &found, found + (n < room ? n : room), release, relaxed)) {
+            return CTH_OK;
+        }
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__wakes wakes = {0};
+    cth__bucket *bucket = cth__bucket_lock(sem, self);
+    if (n == 1) {
+        // One permit may go straight to a starving waiter: the word does not change.
+        cth__waiter *w = cth__first(bucket, sem);
+        // [sem.C] release, in the claim: publishes to the waiter, which acquires it in its wait.
+        if (w != NULL && cth__starving(w) && cth__claim(bucket, w, CTH__HANDED, &wakes)) {
+            cth__bucket_close(bucket, &wakes);
+            return CTH_OK;
+        }
+    }
+    size_t queued = 0;
+    for (const cth__waiter *w = cth__next(bucket, NULL, sem); w != NULL && queued <= n;
+         w = cth__next(bucket, w, sem)) {
+        queued++;
+    }
+    // relaxed: the compare-and-swap below decides.
+    found = cth__load(&sem->word, relaxed);
+    uint32_t room;
+    do {
+        const uint32_t count = found & CTH_SEM_MAX;
+        room = max - (count < max ? count : max);
+        if (n > room && !saturating) {
+            cth__unlock(&bucket->lock);
+            return CTH_OVERFLOW;
+        }
+        // [sem.B] release, as above; after it the semaphore may be gone.
+    } while (!cth__cas(&sem->word, &found,
+                       ((found & CTH_SEM_MAX) + (n < room ? n : room)) |
+                           (queued > n ? CTH__SEM_SLEEPERS : 0),
+                       release, relaxed));
+    for (uint32_t left = n; left > 0;) {
+        cth__waiter *w = cth__first(bucket, sem);
+        if (w == NULL) {
+            break;
+        }
+        if (cth__claim(bucket, w, 0, &wakes)) {
+            left--;
+        }
+    }
+    cth__bucket_close(bucket, &wakes);
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_sem_release_n(cth_sem *sem, int n) {
+    if (n <= 0) {
+        return n == 0 ? CTH_OK : CTH_INVALID;
+    }
+    return cth__sem_release_slow(sem, (uint32_t)n);
+}
+
+CTH_API int cth_sem_value(const cth_sem *sem) {
+    // relaxed: a report on a moment that is over.
+    return (int)(cth__load((cth__word *)(uintptr_t)&sem->word, relaxed) & CTH_SEM_MAX);
+}
+
+CTH_API cth_status cth_sem_destroy(cth_sem *sem) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__has_waiters(sem, self)) {
+        return CTH_BUSY;
+    }
+#  ifdef CTHREADS_DEBUG
+    sem->bound = CTH__SEM_POISON;
+    cth__store(&sem->word, 0, relaxed); // relaxed: nobody else may use it now
+#  endif
+    return CTH_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:event
+
+   The word counts how often the event was set, above two flags. A waiter that finds the count
+   changed knows that it was freed, even if the event has been cleared since. set changes the word
+   before it claims the waiters; then it no longer touches the event.
+   ------------------------------------------------------------------------------------------------ */
+
+#  define CTH__EVENT_SET      UINT32_C(1)
+#  define CTH__EVENT_SLEEPERS UINT32_C(2)
+#  define CTH__EVENT_ONCE     UINT32_C(4)          // the count's unit
+#  define CTH__EVENT_POISON   UINT32_C(0xfffffffa) // sleepers, never set; CTHREADS_DEBUG
+
+CTH_API cth_status cth_event_set(cth_event *event) {
+    cth__wakes wakes = {0};
+    cth__bucket *bucket = NULL;
+    // relaxed: the compare-and-swap below decides.
+    uint32_t found = cth__load(&event->word, relaxed);
+    for (;;) {
+        if ((found & CTH__EVENT_SLEEPERS) != 0 && bucket == NULL) {
+            cth__self *self = cth__self_get();
+            if (self == NULL) {
+                return CTH_NOMEM;
+            }
+            bucket = cth__bucket_lock(event, self);
+        }
+        const uint32_t count = (found & ~(CTH__EVENT_SET | CTH__EVENT_SLEEPERS)) + CTH__EVENT_ONCE;
+        // [event.B] release: publishes to all who see the flag; pairs with [event.A]. Also when it
+        // is set already: this setter's work must be seen as well.
+        if (cth__cas(&event->word, &found, count | CTH__EVENT_SET, release, relaxed)) {
+            break;
+        }
+    }
+    if (bucket != NULL) {
+        cth__claim_all(bucket, event, &wakes);
+        cth__bucket_close(bucket, &wakes);
+    }
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_event_clear(cth_event *event) {
+    // relaxed: clearing publishes nothing; as a read-modify-write it keeps what set published.
+    (void)cth__and(&event->word, ~CTH__EVENT_SET, relaxed);
+    return CTH_OK;
+}
+
+CTH_API CTH__NOINLINE cth_status cth__event_wait_slow(cth_event *event, cth_time deadline) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    uint32_t used = 0;
+    bool spun_out = deadline == 0;
+    // [event.A] acquire: sees what the setter did; pairs with [event.B].
+    uint32_t found = cth__load(&event->word, acquire);
+    const uint32_t count = found / CTH__EVENT_ONCE;
+    if (found == CTH__EVENT_POISON) {
+        return CTH_INVALID;
+    }
+    while ((found & CTH__EVENT_SET) == 0 && found / CTH__EVENT_ONCE == count) {
+        if (!spun_out && cth__spin(self, &used)) {
+            found = cth__load(&event->word, acquire); // [event.A] acquire, as above
+            continue;
+        }
+        if (!spun_out) {
+            spun_out = true;
+            cth__spin_learn(self, used, false);
+        }
+        if (cth__passed(deadline)) {
+            return CTH_TIMEDOUT;
+        }
+        // [event.A] acquire, needed on failure: the word is looked at above.
+        if ((found & CTH__EVENT_SLEEPERS) == 0 &&
+            !cth__cas(&event->word, &found, found | CTH__EVENT_SLEEPERS, acquire, acquire)) {
+            continue;
+        }
+        cth__waiter w;
+        cth__bucket *bucket = cth__bucket_lock(event, self);
+        found = cth__load(&event->word, acquire); // [event.A] acquire, as above
+        if ((found & CTH__EVENT_SET) != 0 || found / CTH__EVENT_ONCE != count ||
+            (found & CTH__EVENT_SLEEPERS) == 0) {
+            cth__unlock(&bucket->lock);
+            continue;
+        }
+        cth__enqueue(bucket, &w, event, self, 0);
+        cth__unlock(&bucket->lock);
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .cancellable = true,
+                                     .what = "event",
+                                     .object = event,
+                                     .site = CTH__CALL_SITE()};
+        return cth__park(self, &w, 1, &desc, NULL);
+    }
+    if (!spun_out) {
+        cth__spin_learn(self, used, true);
+    }
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_event_destroy(cth_event *event) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__has_waiters(event, self)) {
+        return CTH_BUSY;
+    }
+#  ifdef CTHREADS_DEBUG
+    cth__store(&event->word, CTH__EVENT_POISON, relaxed); // relaxed: nobody else may use it now
+#  endif
+    return CTH_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:scoped
+   ------------------------------------------------------------------------------------------------ */
+
+static void cth__scope_leave_sem(void *lock) {
+    const cth_status status = cth_sem_release((cth_sem *)lock);
+    if (status != CTH_OK) {
+        cth__panic_status("end of CTH_WITH on a semaphore", status);
+    }
+}
+
+CTH_API cth__scope cth__scope_sem(cth_sem *lock) {
+    const cth__scope scope = {lock, cth__scope_leave_sem, false};
+    const cth_status status = cth__sem_take(lock, CTH_FOREVER, false, CTH__CALL_SITE());
+    if (status != CTH_OK) {
+        cth__panic_status("CTH_WITH on a semaphore", status);
+    }
+    return scope;
+}
+
+#  if CTH__HAS_THREADS_H
+static void cth__scope_leave_mtx(void *lock) {
+    if (mtx_unlock((mtx_t *)lock) != thrd_success) {
+        cth__panic_status("end of CTH_WITH on an mtx_t", CTH_INVALID);
+    }
+}
+
+CTH_API cth__scope cth__scope_mtx(mtx_t *lock) {
+    const cth__scope scope = {lock, cth__scope_leave_mtx, false};
+#    ifdef CTHREADS_SIM
+    // It must not block the thread that has the baton.
+    int result;
+    while ((result = mtx_trylock(lock)) == thrd_busy) {
+        cth_yield();
+    }
+#    else
+    const int result = mtx_lock(lock);
+#    endif
+    if (result != thrd_success) {
+        cth__panic_status("CTH_WITH on an mtx_t", CTH_INVALID);
+    }
+    return scope;
+}
+#  endif
+
+#endif /* implementation */
+
+/* ------------------------------------------------------------------------------------------------
+   License: MIT-0 OR Unlicense, as you like.
+
+   MIT No Attribution. Copyright 2026 the cthreads authors.
+
+   Permission is hereby granted, free of charge, to any person obtaining a copy of this software
+   and associated documentation files (the "Software"), to deal in the Software without
+   restriction, including without limitation the rights to use, copy, modify, merge, publish,
+   distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+   Software is furnished to do so.
+
+   THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+   NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+   NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+   DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+   OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+
+   The Unlicense.
+
+   This is free and unencumbered software released into the public domain. Anyone is free to copy,
+   modify, publish, use, compile, sell, or distribute this software, either in source code form or
+   as a compiled binary, for any purpose, commercial or non-commercial, and by any means. In
+   jurisdictions that recognize copyright laws, the author or authors of this software dedicate any
+   and all copyright interest in the software to the public domain. We make this dedication for the
+   benefit of the public at large and to the detriment of our heirs and successors. We intend this
+   dedication to be an overt act of relinquishment in perpetuity of all present and future rights
+   to this software under copyright law. THE SOFTWARE IS PROVIDED "AS IS", as above.
+   <https://unlicense.org/>
+   ------------------------------------------------------------------------------------------------ */
