@@ -49,10 +49,15 @@
        >>api:hook         what happens when a thread function fails
        >>api:local        one object per thread, with constructor and destructor
        >>api:mutex        mutual exclusion, the owner in the word
+       >>api:rmutex       a mutex its owner may lock again
+       >>api:rwlock       many readers or one writer
        >>api:cond         condition variables
        >>api:sem          counting semaphores: plain, bounded, saturating
        >>api:event        a flag that threads wait for
-       >>api:scoped       CTH_WITH, CTH_GUARD: locks that end with their block
+       >>api:latch        a count that threads wait to see at zero
+       >>api:barrier      a meeting point for a fixed number of threads
+       >>api:once         run a function once; lazy singletons
+       >>api:scoped       CTH_WITH, CTH_GUARD, CTH_WITH_ALL, CTH_ATOMICALLY: locks with a block
 
        >>impl:platform    the operating system: parking, threads, clocks; the only OS #ifdefs
        >>impl:status
@@ -68,9 +73,14 @@
        >>impl:hook
        >>impl:local
        >>impl:mutex
+       >>impl:rmutex
+       >>impl:rwlock
        >>impl:cond
        >>impl:sem
        >>impl:event
+       >>impl:latch
+       >>impl:barrier
+       >>impl:once
        >>impl:scoped
 
    RULES         said once, true of every section unless it says otherwise
@@ -205,7 +215,7 @@
 #  endif
 
 /* What the fast paths call carries the build mode in its name, so files built with different
-   settings fail to link: cth__mutex_lock_slow, cth__mutex_lock_slow_sim, ..._debug, ..._simdebug. */
+   settings fail to link: cth__mutex_lock_slow, or with _sim, _debug or _simdebug at the end. */
 #  if defined(CTHREADS_SIM) && defined(CTHREADS_DEBUG)
 #    define CTH__MODE(name) name##_simdebug
 #  elif defined(CTHREADS_SIM)
@@ -308,7 +318,7 @@ typedef struct cth_sim_report {
     uint64_t schedules; /* schedules run, the failing one included */
     uint64_t seed;      /* the seed that replays the failing schedule */
     uint64_t steps;     /* scheduling points passed in all schedules */
-    char kind[24];      /* "deadlock", "check", "steps", "thread left", "memory left", "panic" */
+    char kind[24];      /* "deadlock", "check", "steps", "memory left", or of cth_sim_fail */
     char text[2048];    /* the report as printed */
 } cth_sim_report;
 
@@ -324,8 +334,8 @@ typedef struct cth_sim_desc {
 
 /* Run `scenario(arg)` under many schedules, as the main thread of a fresh kit each time, and stop
    at the first failure: a deadlock, a failed CTH_SIM_CHECK, a scenario that returns other than
-   CTH_OK, a thread or an allocation left behind, or too many steps (a livelock). With CTHREADS_SIM_SEED in the
-   environment only that one schedule is run.
+   CTH_OK, an allocation left behind, a thread left behind that never ends, or too many steps (a
+   livelock). With CTHREADS_SIM_SEED in the environment only that one schedule is run.
 
    Blocks  : until the schedules are done or one failed.
    Returns : CTH_OK; CTH_FAILED when a schedule failed (see `report`); CTH_BUSY inside a scenario
@@ -527,8 +537,9 @@ CTH_API const char *cth_cancel_reason(const cth_cancel *token);
 CTH_API cth_cancel *cth_cancel_current(void);
 
 /* Cancel `token`, with the reason "signal N", when the process receives `signal_number`. The
-   second signal of that number gets the previous treatment again, so a second Ctrl-C ends the program. Ends with
-   cth_cancel_destroy. The token may not move until then.
+   second signal of that number gets the previous treatment again, so a second Ctrl-C ends the
+   program. The watch ends with cth_cancel_destroy; the token may not move until then. Under the
+   simulator no signal comes.
 
    Returns : CTH_OK; CTH_INVALID for a signal that cannot be caught; CTH_BUSY when a token watches
              that signal already; CTH_AGAIN when no thread or pipe could be made; CTH_UNSUPPORTED.
@@ -561,8 +572,8 @@ CTH_API void cth__under_leave(cth__under *under);
    >>api:thread   Threads as objects: Python's threading.Thread.
 
    A handle comes from create or spawn with one reference, which release gives back. Each started
-   thread is joined at most once; one whose handle is released unjoined goes on by itself. The program waits for it at
-   exit unless it is a daemon.
+   thread is joined at most once; one whose handle is released unjoined goes on by itself. The
+   program waits for it at exit unless it is a daemon.
    ------------------------------------------------------------------------------------------------ */
 
 /* A thread. Opaque, reference-counted. */
@@ -593,8 +604,9 @@ CTH_API CTH_NODISCARD cth_status cth_thread_create(cth_thread **out,
 
 /* Start a thread. It is alive when this returns.
 
-   Returns  : CTH_OK; CTH_INVALID when it was started before or its stack size is refused; CTH_AGAIN when the system gives no
-              thread; CTH_NOMEM. After AGAIN or NOMEM it may be started again.
+   Returns  : CTH_OK; CTH_INVALID when it was started before or its stack size is refused;
+              CTH_AGAIN when the system gives no thread; CTH_NOMEM. After AGAIN or NOMEM it may be
+              started again.
    Ordering : everything before this call happens before the thread's function. */
 CTH_API CTH_NODISCARD cth_status cth_thread_start(cth_thread *thread);
 
@@ -610,7 +622,8 @@ CTH_API CTH_NODISCARD cth_status cth_thread_spawn(cth_thread **out,
 
    Blocks   : until the thread has ended.
    Returns  : CTH_OK; CTH_DEADLOCK for the calling thread itself; CTH_INVALID when it was not
-              started, was joined or detached, or was not started by the kit; CTH_CANCELLED; CTH_NOMEM.
+              started, was joined or detached, or was not started by the kit; CTH_CANCELLED;
+              CTH_NOMEM.
    Ordering : everything the thread did happens before this returns.
    Like     : Python Thread.join; C11 thrd_join. */
 CTH_API cth_status cth_thread_join(cth_thread *thread, cth_status *result);
@@ -630,7 +643,8 @@ CTH_API cth_status cth_thread_join_all(cth_time deadline);
 
 /* Say that nobody will join the thread. Before or after its start.
 
-   Returns : CTH_OK; CTH_INVALID when it was joined or detached before, or not started by the kit. */
+   Returns : CTH_OK; CTH_INVALID when it was joined or detached before, or not started by the kit.
+             */
 CTH_API cth_status cth_thread_detach(cth_thread *thread);
 
 /* Take another reference to the handle; returns it. NULL gives NULL. */
@@ -643,7 +657,7 @@ CTH_API void cth_thread_release(cth_thread *thread);
 /* Tell whether the thread was started and has not ended. Like: Python Thread.is_alive. */
 CTH_API bool cth_thread_is_alive(const cth_thread *thread);
 
-/* Return the thread's name: valid as long as the caller's reference. Never NULL. */
+/* Return the thread's name: valid as long as the caller's reference. Never NULL ("?" for NULL). */
 CTH_API const char *cth_thread_name(const cth_thread *thread);
 
 /* Rename a thread, for the operating system too (which cuts at 15 bytes).
@@ -651,7 +665,8 @@ CTH_API const char *cth_thread_name(const cth_thread *thread);
    Returns : CTH_OK; CTH_INVALID for a name that is NULL or too long; CTH_NOMEM. */
 CTH_API cth_status cth_thread_set_name(cth_thread *thread, const char *name);
 
-/* Return the kit's number for a thread: unique among all threads ever made in this process; main is 1. Like: Python Thread.ident. */
+/* Return the kit's number for a thread: unique among all threads ever made in this process; main
+   is 1. Like: Python Thread.ident. */
 CTH_API uint32_t cth_thread_id(const cth_thread *thread);
 
 /* Return the system's number for the thread (gettid), 0 before it runs. Like: native_id. */
@@ -767,9 +782,115 @@ CTH_FAST cth_status cth_mutex_unlock(cth_mutex *mutex);
 /* Tell whether some thread held the mutex at that moment. Like: Python Lock.locked. */
 CTH_API bool cth_mutex_is_locked(const cth_mutex *mutex);
 
+/* Print and abort unless the calling thread holds the mutex. Like: Go's mutex assertions, nsync's
+   nsync_mu_assert_held. */
+CTH_API void cth_mutex_assert_held(const cth_mutex *mutex);
+
 /* End the mutex's life; a debug build poisons it.
    Returns : CTH_OK; CTH_BUSY, and nothing changed, while it is held or waited for. */
 CTH_API cth_status cth_mutex_destroy(cth_mutex *mutex);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:rmutex   A mutex that its owner may lock again. 8 bytes; free when zeroed.
+   ------------------------------------------------------------------------------------------------ */
+
+typedef struct cth_rmutex {
+    cth_mutex mutex;
+    uint32_t depth; /* how often the owner has locked it beyond the first time */
+} cth_rmutex;
+#  define CTH_RMUTEX_INIT \
+    { CTH_MUTEX_INIT, 0 }
+
+/* Acquire the mutex, or, when the calling thread holds it, count one more level.
+
+   Blocks   : while another thread holds it. Never cancelled.
+   Returns  : CTH_OK; CTH_OVERFLOW at 2^31 levels; CTH_NOMEM; CTH_INVALID as cth_mutex_lock.
+   Ordering : as cth_mutex_lock.
+   Like     : Python RLock.acquire; C11 mtx_recursive. */
+CTH_FAST cth_status cth_rmutex_lock(cth_rmutex *rmutex);
+
+/* Acquire it if that needs no waiting. Returns: as cth_rmutex_lock; CTH_BUSY. */
+CTH_FAST CTH_NODISCARD cth_status cth_rmutex_try_lock(cth_rmutex *rmutex);
+
+/* As cth_rmutex_lock, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative deadline. */
+CTH_FAST CTH_NODISCARD cth_status cth_rmutex_lock_until(cth_rmutex *rmutex, cth_time deadline);
+
+/* Leave one level; with the last one the mutex is free.
+   Returns : CTH_OK; CTH_NOT_OWNER, and nothing changed, unless the calling thread holds it. */
+CTH_FAST cth_status cth_rmutex_unlock(cth_rmutex *rmutex);
+
+/* Tell whether some thread held it at that moment. */
+CTH_API bool cth_rmutex_is_locked(const cth_rmutex *rmutex);
+
+/* Print and abort unless the calling thread holds it. */
+CTH_API void cth_rmutex_assert_held(const cth_rmutex *rmutex);
+
+/* End its life. Returns: CTH_OK; CTH_BUSY, and nothing changed, while it is held or waited for. */
+CTH_API cth_status cth_rmutex_destroy(cth_rmutex *rmutex);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:rwlock   Many readers or one writer. 4 bytes; free when zeroed.
+
+   While a writer waits no new reader gets in, so writers do not starve; when a writer leaves, the
+   readers that waited go before the next writer, so they do not starve either. A thread that
+   already reads must not lock again to read: with a writer waiting in between it would wait for
+   itself. Nor may a reader ask to write. (Go's RWMutex says the same.)
+   ------------------------------------------------------------------------------------------------ */
+
+typedef struct cth_rwlock {
+    cth__word word; /* readers << 2, or the writer's number << 8 | 2; bit 0: somebody may sleep */
+} cth_rwlock;
+#  define CTH_RWLOCK_INIT \
+    { 0 }
+
+/* Acquire the lock for reading, shared with other readers.
+
+   Blocks   : while a writer holds it or waits for it. Never cancelled.
+   Returns  : CTH_OK; CTH_DEADLOCK when the calling thread holds it for writing; CTH_OVERFLOW at
+              2^30 readers; CTH_NOMEM; CTH_INVALID for a destroyed one (CTHREADS_DEBUG).
+   Ordering : the last write_unlock happens before this returns.
+   Like     : Go RWMutex.RLock; POSIX pthread_rwlock_rdlock. C11, Python: none. */
+CTH_FAST cth_status cth_rwlock_read_lock(cth_rwlock *rwlock);
+
+/* Acquire it for reading if that needs no waiting. Returns: CTH_OK; CTH_BUSY; as above. */
+CTH_API CTH_NODISCARD cth_status cth_rwlock_try_read_lock(cth_rwlock *rwlock);
+
+/* As cth_rwlock_read_lock, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative one. */
+CTH_API CTH_NODISCARD cth_status cth_rwlock_read_lock_until(cth_rwlock *rwlock, cth_time deadline);
+
+/* Release one reader's hold.
+   Returns  : CTH_OK; CTH_NOT_OWNER, and nothing changed, when nobody holds it for reading.
+   Ordering : happens before the next write_lock returns. */
+CTH_FAST cth_status cth_rwlock_read_unlock(cth_rwlock *rwlock);
+
+/* Acquire the lock for writing, alone.
+
+   Blocks   : while others hold it. Never cancelled.
+   Returns  : CTH_OK; CTH_DEADLOCK when the calling thread holds it for writing; CTH_NOMEM;
+              CTH_INVALID as above.
+   Ordering : all unlocks before happen before this returns.
+   Like     : Go RWMutex.Lock. */
+CTH_FAST cth_status cth_rwlock_write_lock(cth_rwlock *rwlock);
+
+/* Acquire it for writing if that needs no waiting. Returns: CTH_OK; CTH_BUSY; as above. */
+CTH_API CTH_NODISCARD cth_status cth_rwlock_try_write_lock(cth_rwlock *rwlock);
+
+/* As cth_rwlock_write_lock, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative one. */
+CTH_API CTH_NODISCARD cth_status cth_rwlock_write_lock_until(cth_rwlock *rwlock, cth_time deadline);
+
+/* Release the writer's hold. It may be freed by another thread as soon as that one has locked it.
+   Returns : CTH_OK; CTH_NOT_OWNER, and nothing changed, unless the calling thread writes. */
+CTH_FAST cth_status cth_rwlock_write_unlock(cth_rwlock *rwlock);
+
+/* Turn the writer's hold into a reader's, with no moment in between in which the lock is free.
+   Returns : CTH_OK; CTH_NOT_OWNER unless the calling thread writes. */
+CTH_API cth_status cth_rwlock_downgrade(cth_rwlock *rwlock);
+
+/* Print and abort unless the calling thread holds the lock for writing. */
+CTH_API void cth_rwlock_assert_write_held(const cth_rwlock *rwlock);
+
+/* End its life. Returns: CTH_OK; CTH_BUSY, and nothing changed, while it is held or waited for. */
+CTH_API cth_status cth_rwlock_destroy(cth_rwlock *rwlock);
 
 /* ------------------------------------------------------------------------------------------------
    >>api:cond   Condition variables: wait until something protected by a mutex is true.
@@ -789,8 +910,8 @@ typedef struct cth_cond {
     { 0 }
 
 /* Release `mutex`, sleep until notified, and acquire it again: releasing and beginning to wait are
-   one step for every notifier that holds the mutex afterwards. Whatever is returned, on OK, TIMEDOUT and CANCELLED the
-   mutex is held by the calling thread.
+   one step for every notifier that holds the mutex afterwards. Whatever is returned, on OK,
+   TIMEDOUT and CANCELLED the mutex is held by the calling thread.
 
    Blocks   : until notified, or for no reason.
    Returns  : CTH_OK; CTH_CANCELLED; CTH_NOT_OWNER unless the calling thread holds the mutex;
@@ -799,11 +920,18 @@ typedef struct cth_cond {
    Like     : Python Condition.wait; C11 cnd_wait. */
 CTH_API cth_status cth_cond_wait(cth_cond *cond, cth_mutex *mutex);
 
-/* As cth_cond_wait, or CTH_TIMEDOUT at the deadline, with the mutex held; a wait that a notify chose
-   never reports a timeout. CTH_INVALID for a negative deadline. */
+/* As cth_cond_wait, or CTH_TIMEDOUT at the deadline, with the mutex held; a wait that a notify
+   chose never reports a timeout. CTH_INVALID for a negative deadline. */
 CTH_API CTH_NODISCARD cth_status cth_cond_wait_until(cth_cond *cond,
                                                      cth_mutex *mutex,
                                                      cth_time deadline);
+
+/* As the two above with a recursive mutex: all its levels are released and restored.
+   Like : Python Condition(RLock()).wait. */
+CTH_API cth_status cth_cond_wait_rmutex(cth_cond *cond, cth_rmutex *rmutex);
+CTH_API CTH_NODISCARD cth_status cth_cond_wait_rmutex_until(cth_cond *cond,
+                                                            cth_rmutex *rmutex,
+                                                            cth_time deadline);
 
 /* Wake up to `n` of the waiting threads; with nobody waiting it does nothing. With or without the
    mutex. Returns : CTH_OK. Like: Python Condition.notify(n); C11 cnd_signal. */
@@ -815,32 +943,35 @@ CTH_API cth_status cth_cond_notify_all(cth_cond *cond);
 /* End the condition's life. Returns: CTH_OK; CTH_BUSY, and nothing changed, with waiters. */
 CTH_API cth_status cth_cond_destroy(cth_cond *cond);
 
-/* CTH_WAIT_WHILE(&cond, &mutex, predicate[, deadline]): wait as long as `predicate`, evaluated with
-   the mutex held, is true. The value is a cth_status: CTH_OK when the predicate is false; else what
-   ended the wait. At the deadline the predicate decides once more. Expands to a loop around
-   cth_cond_wait_until; gcc and clang only, for it is a statement expression. */
+/* CTH_WAIT_WHILE(&cond, &lock, predicate[, deadline]): wait as long as `predicate`, evaluated with
+   the lock (a cth_mutex or cth_rmutex) held, is true. The value is a cth_status: CTH_OK when the
+   predicate is false; else what ended the wait. At the deadline the predicate decides once more.
+   Expands to a loop around cth_cond_wait_until; gcc and clang only, for it is a statement
+   expression. */
 #  if CTH__GNU && !defined(__cplusplus)
 #    define CTH_WAIT_WHILE(...) \
       CTH__WAIT_PICK(__VA_ARGS__, CTH__WAIT_DEADLINE, CTH__WAIT_FOREVER, CTH__NONE)(__VA_ARGS__)
 #    define CTH__WAIT_PICK(c, m, p, d, name, ...) name
 #    define CTH__WAIT_FOREVER(cond, mutex, predicate) \
       CTH__WAIT_DEADLINE(cond, mutex, predicate, CTH_FOREVER)
-#    define CTH__WAIT_DEADLINE(cond, mutex, predicate, deadline)               \
-      __extension__({                                                          \
-  const cth_time CTH__CAT(cth__until_, __LINE__) = (deadline);                 \
-  cth_status CTH__CAT(cth__status_, __LINE__) = CTH_OK;                        \
-  for (;;) {                                                                   \
-    if (!(predicate)) {                                                        \
-      CTH__CAT(cth__status_, __LINE__) = CTH_OK;                               \
-      break;                                                                   \
-    }                                                                          \
-    if (CTH__CAT(cth__status_, __LINE__) != CTH_OK) {                          \
-      break;                                                                   \
-    }                                                                          \
-    CTH__CAT(cth__status_, __LINE__) =                                         \
-        cth_cond_wait_until((cond), (mutex), CTH__CAT(cth__until_, __LINE__)); \
-  }                                                                            \
-  CTH__CAT(cth__status_, __LINE__);                                            \
+#    define CTH__WAIT_DEADLINE(cond, mutex, predicate, deadline)                                  \
+      __extension__({                                                                             \
+  const cth_time CTH__CAT(cth__until_, __LINE__) = (deadline);                                    \
+  cth_status CTH__CAT(cth__status_, __LINE__) = CTH_OK;                                           \
+  for (;;) {                                                                                      \
+    if (!(predicate)) {                                                                           \
+      CTH__CAT(cth__status_, __LINE__) = CTH_OK;                                                  \
+      break;                                                                                      \
+    }                                                                                             \
+    if (CTH__CAT(cth__status_, __LINE__) != CTH_OK) {                                             \
+      break;                                                                                      \
+    }                                                                                             \
+    CTH__CAT(cth__status_, __LINE__) =                                                            \
+        _Generic((mutex), cth_mutex *                                                             \
+                 : cth_cond_wait_until, cth_rmutex *                                              \
+                 : cth_cond_wait_rmutex_until)((cond), (mutex), CTH__CAT(cth__until_, __LINE__)); \
+  }                                                                                               \
+  CTH__CAT(cth__status_, __LINE__);                                                               \
       })
 #  endif
 
@@ -937,6 +1068,150 @@ CTH_FAST CTH_NODISCARD cth_status cth_event_wait_until(cth_event *event, cth_tim
 CTH_API cth_status cth_event_destroy(cth_event *event);
 
 /* ------------------------------------------------------------------------------------------------
+   >>api:latch   A count that threads wait to see at zero. 4 bytes; zeroed: count 0.
+
+       cth_latch_add(&jobs, 3);   ... each job ends with cth_latch_done(&jobs);
+       cth_latch_wait(&jobs);
+   ------------------------------------------------------------------------------------------------ */
+
+typedef struct cth_latch {
+    cth__word word; /* the count; bit 31: somebody may sleep */
+} cth_latch;
+#  define CTH_LATCH_INIT(count) \
+    { (count) }
+
+/* Add `n` to the count. Before those who wait begin to, as Go says of WaitGroup.Add.
+   Returns : CTH_OK; CTH_INVALID for a negative n; CTH_OVERFLOW, and nothing changed, beyond
+             2^31 - 1. */
+CTH_API cth_status cth_latch_add(cth_latch *latch, int n);
+
+/* Take one from the count; at zero all waiters are freed, and may free the latch.
+   Returns  : CTH_OK; CTH_OVERFLOW, and nothing changed, at a count of zero; CTH_NOMEM.
+   Ordering : happens before a wait that this call, or a later done, ends.
+   Like     : Go WaitGroup.Done; C++ latch::count_down. Python: none. */
+CTH_API cth_status cth_latch_done(cth_latch *latch);
+
+/* Return the count at that moment. */
+CTH_API int cth_latch_count(const cth_latch *latch);
+
+/* Wait until the count is zero. One load when it is.
+
+   Blocks  : while it is not.
+   Returns : CTH_OK; CTH_CANCELLED; CTH_NOMEM.
+   Like    : Go WaitGroup.Wait; C++ latch::wait. */
+CTH_FAST cth_status cth_latch_wait(cth_latch *latch);
+
+/* As cth_latch_wait, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative deadline. */
+CTH_FAST CTH_NODISCARD cth_status cth_latch_wait_until(cth_latch *latch, cth_time deadline);
+
+/* End its life. Returns: CTH_OK; CTH_BUSY, and nothing changed, with waiters. */
+CTH_API cth_status cth_latch_destroy(cth_latch *latch);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:barrier   A meeting point: nobody goes on before all `parties` have come. Reusable at once.
+
+   A barrier breaks when a waiter times out or is cancelled, when its action fails, and on abort.
+   Then all who wait, and all who come, get CTH_BROKEN until it is reset. When the last party has
+   come the meeting is complete, whatever deadline passes at that moment.
+   ------------------------------------------------------------------------------------------------ */
+
+typedef struct cth_barrier {
+    uint32_t parties, arrived, state; /* under the bucket lock */
+    cth_status (*action)(void *arg);
+    void *arg;
+} cth_barrier;
+
+/* Most parties. */
+#  define CTH_BARRIER_MAX INT32_MAX
+
+/* A static barrier without an action. */
+#  define CTH_BARRIER_INIT(parties) \
+    { (parties), 0, 0, 0, 0 }
+
+typedef struct cth_barrier_desc {
+    cth_status (*action)(void *arg); /* run by the last to come, before anybody goes on */
+    void *arg;
+} cth_barrier_desc;
+
+/* Make a barrier for `parties` threads; `desc` may be NULL.
+   Returns : CTH_OK; CTH_INVALID for less than one party.
+   Like    : Python Barrier(parties, action); POSIX pthread_barrier_init. */
+CTH_API cth_status cth_barrier_init(cth_barrier *barrier,
+                                    int parties,
+                                    const cth_barrier_desc *desc);
+
+/* Wait until all parties have come, and put this thread's place into `*index` (may be NULL): each
+   number below the parties goes to one thread, and 0 to the last one to come, which ran the action.
+
+   Blocks   : until then.
+   Returns  : CTH_OK; CTH_BROKEN; CTH_CANCELLED, which breaks it for the others; what the action
+              returned, to the thread that ran it; CTH_INVALID for a zeroed barrier; CTH_NOMEM.
+   Ordering : everything each party did before happens before anybody's return.
+   Like     : Python Barrier.wait; POSIX pthread_barrier_wait; C++ barrier::arrive_and_wait. */
+CTH_API cth_status cth_barrier_wait(cth_barrier *barrier, uint32_t *index);
+
+/* As cth_barrier_wait, or CTH_TIMEDOUT at the deadline, which breaks it for the others (as in
+   Python); CTH_INVALID for a negative deadline, which changes nothing. */
+CTH_API CTH_NODISCARD cth_status cth_barrier_wait_until(cth_barrier *barrier,
+                                                        uint32_t *index,
+                                                        cth_time deadline);
+
+/* Make the barrier empty and whole again; those who wait get CTH_BROKEN. Like: Python reset.
+   Returns : CTH_OK; CTH_NOMEM. */
+CTH_API cth_status cth_barrier_reset(cth_barrier *barrier);
+
+/* Break the barrier until it is reset. Like: Python abort. Returns: CTH_OK; CTH_NOMEM. */
+CTH_API cth_status cth_barrier_abort(cth_barrier *barrier);
+
+/* Return the number of parties; of those waiting at that moment; whether it is broken. */
+CTH_API uint32_t cth_barrier_parties(const cth_barrier *barrier);
+/* Return how many wait at that moment. Like: Python n_waiting. */
+CTH_API uint32_t cth_barrier_waiting(cth_barrier *barrier);
+/* Tell whether the barrier is broken. */
+CTH_API bool cth_barrier_is_broken(cth_barrier *barrier);
+
+/* End its life. Returns: CTH_OK; CTH_BUSY, and nothing changed, while somebody waits. */
+CTH_API cth_status cth_barrier_destroy(cth_barrier *barrier);
+
+/* ------------------------------------------------------------------------------------------------
+   >>api:once   Run a function once. 4 bytes; zeroed: not yet run.
+   ------------------------------------------------------------------------------------------------ */
+
+typedef struct cth_once {
+    cth__word word; /* 0 not run, 2 done; else the running thread's number << 8, bit 0: sleepers */
+} cth_once;
+#  define CTH_ONCE_INIT \
+    { 0 }
+
+/* Run `fn(arg)` unless it has been run by this once, and wait while another thread runs it. When it
+   returns other than CTH_OK it counts as not run: the next caller, or a waiting one, runs it again.
+
+   Blocks   : while another thread runs it. Never cancelled.
+   Returns  : CTH_OK when it has been run; what fn returned, to the thread that ran it; CTH_DEADLOCK
+              from within fn; CTH_NOMEM.
+   Ordering : what fn did happens before any call returns CTH_OK. Then it is one load.
+   Like     : C11 call_once; Go sync.Once, OnceFunc. */
+CTH_FAST cth_status cth_once_call(cth_once *once, cth_status (*fn)(void *arg), void *arg);
+
+/* Tell whether the function has been run. */
+CTH_FAST bool cth_once_is_done(const cth_once *once);
+
+/* CTH_LAZY(type, name, open); at file scope: an object made by the first call of name(). Expands to
+       static type *name(void) { static type object; static cth_once once; ... return &object; }
+   `open` is a cth_status (*)(void *object), called once on the zeroed object; while it fails name()
+   returns NULL. Like: a Python singleton behind a lock; Go sync.OnceValue. */
+#  ifndef __cplusplus
+#    define CTH_LAZY(type, name, open)                                                          \
+      CTH__UNUSED static type *name(void);                                                      \
+      static type *name(void) {                                                                 \
+        static type cth__object;                                                                \
+        static cth_once cth__once;                                                              \
+        return cth_once_call(&cth__once, (open), &cth__object) == CTH_OK ? &cth__object : NULL; \
+      }                                                                                         \
+      static type *name(void)
+#  endif
+
+/* ------------------------------------------------------------------------------------------------
    >>api:scoped   Locks that are released with their block, however it is left. C only.
 
        CTH_WITH(&lock) {
@@ -944,7 +1219,8 @@ CTH_API cth_status cth_event_destroy(cth_event *event);
            return 7;                        // so it is here
        }
 
-   The lock is a cth_mutex, a cth_sem (one permit) or a C11 mtx_t. With gcc and clang it is released
+   The lock is a cth_mutex, a cth_rmutex, a cth_sem (one permit) or a C11 mtx_t; CTH_WITH_READ and
+   CTH_WITH_WRITE take a cth_rwlock. With gcc and clang it is released
    on break, continue, return and goto too, by the cleanup attribute; with other compilers only
    when the end of the block is reached. break and continue leave the block, not a loop around
    it. The acquisition is never cancelled, and misuse (locking again what one holds) ends the
@@ -960,7 +1236,8 @@ typedef struct cth__scope {
 
 /* CTH_WITH(&lock) { ... } expands to
        for (cth__scope s cleanup = enter(&lock); !s.done; s.done = true) { ... }
-   If a compile error led you here: the argument is not a pointer to a cth_mutex, cth_sem or mtx_t. */
+   If a compile error led you here: the argument is not a pointer to a cth_mutex, cth_rmutex,
+   cth_sem or mtx_t. */
 #    define CTH_WITH(lock_)                                              \
       for (cth__scope CTH__CAT(cth__scope_, __LINE__)                    \
                CTH__CLEANUP(cth__scope_leave) = CTH__SCOPE_ENTER(lock_); \
@@ -983,22 +1260,111 @@ typedef struct cth__scope {
 #    else
 #      define CTH__SCOPE_MTX
 #    endif
-#    define CTH__SCOPE_ENTER(lock_)                \
-      _Generic((lock_), CTH__SCOPE_MTX cth_mutex * \
-               : cth__scope_mutex, cth_sem *       \
-               : cth__scope_sem)(lock_)
+// clang-format off
+#    define CTH__SCOPE_ENTER(lock_)              \
+      _Generic((lock_),                          \
+          CTH__SCOPE_MTX                         \
+          cth_mutex *: cth__scope_mutex,         \
+          cth_rmutex *: cth__scope_rmutex,       \
+          cth_sem *: cth__scope_sem)(lock_)
+#    define CTH__ALL_ITEM(lock_)                 \
+      { (lock_), _Generic((lock_), cth_mutex *: 0, cth_rmutex *: 1, cth_rwlock *: 2) }
+// clang-format on
+
+/* CTH_WITH_READ(&rwlock) { ... } and CTH_WITH_WRITE(&rwlock) { ... }: as CTH_WITH. */
+#    define CTH_WITH_READ(lock_)  CTH__WITH_BY(cth__scope_read(lock_))
+#    define CTH_WITH_WRITE(lock_) CTH__WITH_BY(cth__scope_write(lock_))
+#    define CTH__WITH_BY(enter)                                                                 \
+      for (cth__scope CTH__CAT(cth__scope_, __LINE__) CTH__CLEANUP(cth__scope_leave) = (enter); \
+           !CTH__CAT(cth__scope_, __LINE__).done;                                               \
+           CTH__SCOPE_NEXT(CTH__CAT(cth__scope_, __LINE__)))
+
+/* CTH_WITH_ALL(&a, &b, ...) { ... }: up to 8 locks (cth_mutex, cth_rmutex, or cth_rwlock for
+   writing), locked in the order of their addresses whatever the order they are written in, the same
+   one only once: threads that name the same locks cannot deadlock over them. Leaves as CTH_WITH.
+   Expands to a `for` that runs once, over an array of the locks. Like: C++ std::scoped_lock. */
+#    define CTH_WITH_ALL(...)                                                                    \
+      for (cth__all CTH__CAT(cth__all_, __LINE__) CTH__CLEANUP(cth__all_leave) = cth__all_enter( \
+               (const cth__all_item[]){CTH__EACH(__VA_ARGS__)}, CTH__COUNT(__VA_ARGS__));        \
+           !CTH__CAT(cth__all_, __LINE__).done; CTH__ALL_NEXT(CTH__CAT(cth__all_, __LINE__)))
+
+typedef struct cth__all_item {
+    void *lock;
+    int kind; /* 0 mutex, 1 rmutex, 2 rwlock */
+} cth__all_item;
+typedef struct cth__all {
+    cth__all_item items[8];
+    size_t n;
+    bool done;
+} cth__all;
+CTH_API cth__all cth__all_enter(const cth__all_item *items, size_t n);
+CTH_API void cth__all_leave(cth__all *all);
+#    if CTH__GNU
+#      define CTH__ALL_NEXT(a) (a).done = true
+#    else
+#      define CTH__ALL_NEXT(a) cth__all_leave(&(a))
+#    endif
+// clang-format off
+#    define CTH__COUNT(...)                             \
+      CTH__COUNT2(__VA_ARGS__, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#    define CTH__COUNT2(a, b, c, d, e, f, g, h, n, ...) n
+#    define CTH__EACH(...)                              \
+      CTH__CAT(CTH__EACH, CTH__COUNT(__VA_ARGS__))(__VA_ARGS__)
+#    define CTH__EACH1(a)                      CTH__ALL_ITEM(a)
+#    define CTH__EACH2(a, b)                   CTH__EACH1(a), CTH__ALL_ITEM(b)
+#    define CTH__EACH3(a, b, c)                CTH__EACH2(a, b), CTH__ALL_ITEM(c)
+#    define CTH__EACH4(a, b, c, d)             CTH__EACH3(a, b, c), CTH__ALL_ITEM(d)
+#    define CTH__EACH5(a, b, c, d, e)          CTH__EACH4(a, b, c, d), CTH__ALL_ITEM(e)
+#    define CTH__EACH6(a, b, c, d, e, f)       CTH__EACH5(a, b, c, d, e), CTH__ALL_ITEM(f)
+#    define CTH__EACH7(a, b, c, d, e, f, g)    CTH__EACH6(a, b, c, d, e, f), CTH__ALL_ITEM(g)
+#    define CTH__EACH8(a, b, c, d, e, f, g, h) CTH__EACH7(a, b, c, d, e, f, g), CTH__ALL_ITEM(h)
+// clang-format on
+
+/* CTH_ATOMICALLY(&lock, &object) { ... CTH_ROLLBACK(); ... }: the block runs with the lock (as for
+   CTH_WITH) held; if CTH_ROLLBACK() was called in it, the object is again what it was before, bit
+   by bit, when the lock is released, however the block is left. CTH_ROLLBACK marks the innermost
+   block of the calling thread, also from a function called in it. gcc and clang only. Expands to a
+   `for` that runs once, with a variable that keeps a copy of the object (on the stack). */
+#    if CTH__GNU
+#      define CTH_ATOMICALLY(lock_, object_)                                                      \
+        for (struct {                                                                             \
+       cth__undo undo;                                                                            \
+       unsigned char saved[sizeof *(object_)];                                                    \
+             } CTH__CAT(cth__undo_, __LINE__) CTH__CLEANUP(cth__undo_leave) = {0};                \
+             !CTH__CAT(cth__undo_, __LINE__).undo.done &&                                         \
+             (CTH__CAT(cth__undo_, __LINE__).undo.scope = CTH__SCOPE_ENTER(lock_),                \
+                                   cth__undo_enter(                                               \
+                                       &CTH__CAT(cth__undo_, __LINE__).undo, (object_),           \
+                                       CTH__CAT(cth__undo_, __LINE__).saved, sizeof *(object_))); \
+             CTH__CAT(cth__undo_, __LINE__).undo.done = true)
+#      define CTH_ROLLBACK() cth__undo_mark()
+#    endif
+
+typedef struct cth__undo {
+    cth__scope scope;
+    void *object, *saved;
+    size_t size;
+    struct cth__undo *outer;
+    bool rollback, done;
+} cth__undo;
+CTH_API bool cth__undo_enter(cth__undo *undo, void *object, void *saved, size_t size);
+CTH_API void cth__undo_leave(void *undo);
+CTH_API void cth__undo_mark(void);
 
 #    if CTH__HAS_THREADS_H
 CTH_API cth__scope cth__scope_mtx(mtx_t *lock);
 #    endif
 CTH_FAST cth__scope cth__scope_mutex(cth_mutex *lock);
+CTH_API cth__scope cth__scope_rmutex(cth_rmutex *lock);
 CTH_API cth__scope cth__scope_sem(cth_sem *lock);
+CTH_API cth__scope cth__scope_read(cth_rwlock *lock);
+CTH_API cth__scope cth__scope_write(cth_rwlock *lock);
 CTH_FAST void cth__scope_leave(cth__scope *scope);
 #  endif
 
 /* ------------------------------------------------------------------------------------------------
-   The inline fast paths. Each tries the one compare-and-swap (or load) that settles the common case, and
-   leaves everything else to a function of the implementation.
+   The inline fast paths. Each tries the one compare-and-swap (or load) that settles the common
+   case, and leaves everything else to a function of the implementation.
    ------------------------------------------------------------------------------------------------ */
 
 #  ifndef __cplusplus
@@ -1008,7 +1374,8 @@ CTH_FAST void cth__scope_leave(cth__scope *scope);
 #      define CTH__TLS_MODEL
 #    endif
 
-/* The calling thread's number << 8: what a lock word holds. 0 before the thread's first slow call. */
+/* The calling thread's number << 8: what a lock word holds. 0 before the thread's first slow
+   call. */
 #    ifdef CTHREADS_STATIC
 static _Thread_local uint32_t cth__me;
 #    else
@@ -1017,6 +1384,12 @@ extern CTH__TLS_MODEL _Thread_local uint32_t cth__me;
 
 #    define cth__mutex_lock_slow   CTH__MODE(cth__mutex_lock_slow)
 #    define cth__mutex_unlock_slow CTH__MODE(cth__mutex_unlock_slow)
+#    define cth__read_lock_slow    CTH__MODE(cth__read_lock_slow)
+#    define cth__read_unlock_slow  CTH__MODE(cth__read_unlock_slow)
+#    define cth__write_lock_slow   CTH__MODE(cth__write_lock_slow)
+#    define cth__write_unlock_slow CTH__MODE(cth__write_unlock_slow)
+#    define cth__latch_wait_slow   CTH__MODE(cth__latch_wait_slow)
+#    define cth__once_call_slow    CTH__MODE(cth__once_call_slow)
 #    define cth__sem_acquire_slow  CTH__MODE(cth__sem_acquire_slow)
 #    define cth__sem_release_slow  CTH__MODE(cth__sem_release_slow)
 #    define cth__event_wait_slow   CTH__MODE(cth__event_wait_slow)
@@ -1024,9 +1397,15 @@ extern CTH__TLS_MODEL _Thread_local uint32_t cth__me;
 
 CTH_API cth_status cth__mutex_lock_slow(cth_mutex *mutex, cth_time deadline);
 CTH_API cth_status cth__mutex_unlock_slow(cth_mutex *mutex);
+CTH_API cth_status cth__read_lock_slow(cth_rwlock *rwlock, cth_time deadline);
+CTH_API cth_status cth__read_unlock_slow(cth_rwlock *rwlock);
+CTH_API cth_status cth__write_lock_slow(cth_rwlock *rwlock, cth_time deadline);
+CTH_API cth_status cth__write_unlock_slow(cth_rwlock *rwlock);
 CTH_API cth_status cth__sem_acquire_slow(cth_sem *sem, cth_time deadline);
 CTH_API cth_status cth__sem_release_slow(cth_sem *sem, uint32_t n);
 CTH_API cth_status cth__event_wait_slow(cth_event *event, cth_time deadline);
+CTH_API cth_status cth__latch_wait_slow(cth_latch *latch, cth_time deadline);
+CTH_API cth_status cth__once_call_slow(cth_once *once, cth_status (*fn)(void *arg), void *arg);
 CTH_API void cth__panic_status(const char *what, cth_status status);
 
 CTH_FAST cth_status cth_mutex_lock(cth_mutex *mutex) {
@@ -1062,6 +1441,79 @@ CTH_FAST cth_status cth_mutex_unlock(cth_mutex *mutex) {
         return CTH_OK;
     }
     return cth__mutex_unlock_slow(mutex);
+}
+
+CTH_FAST cth_status cth_rmutex_lock(cth_rmutex *rmutex) {
+    return cth_rmutex_lock_until(rmutex, CTH_FOREVER);
+}
+
+CTH_FAST cth_status cth_rmutex_try_lock(cth_rmutex *rmutex) {
+    const cth_status status = cth_rmutex_lock_until(rmutex, 0);
+    return status == CTH_TIMEDOUT ? CTH_BUSY : status;
+}
+
+CTH_FAST cth_status cth_rmutex_lock_until(cth_rmutex *rmutex, cth_time deadline) {
+    // relaxed: if the word names this thread, then this thread put it there.
+    const uint32_t word = cth__load(&rmutex->mutex.word, relaxed);
+    if (cth__me != 0 && (word & ~UINT32_C(0xff)) == cth__me && deadline >= 0) {
+        if (rmutex->depth == INT32_MAX) {
+            return CTH_OVERFLOW;
+        }
+        rmutex->depth++;
+        return CTH_OK;
+    }
+    return cth_mutex_lock_until(&rmutex->mutex, deadline);
+}
+
+CTH_FAST cth_status cth_rmutex_unlock(cth_rmutex *rmutex) {
+    // relaxed: if the word names this thread, then this thread put it there.
+    const uint32_t word = cth__load(&rmutex->mutex.word, relaxed);
+    if (cth__me != 0 && (word & ~UINT32_C(0xff)) == cth__me && rmutex->depth != 0) {
+        rmutex->depth--;
+        return CTH_OK;
+    }
+    return cth_mutex_unlock(&rmutex->mutex);
+}
+
+CTH_FAST cth_status cth_rwlock_read_lock(cth_rwlock *rwlock) {
+    // relaxed: a guess, which the compare-and-swap checks.
+    uint32_t found = cth__load(&rwlock->word, relaxed);
+    // [rwlock.A] acquire: sees what the last writer did; pairs with [rwlock.B].
+    if (CTH__LIKELY((found & 3) == 0 && found < UINT32_C(0xfffffff8) &&
+                    cth__cas(&rwlock->word, &found, found + 4, acquire, relaxed))) {
+        return CTH_OK;
+    }
+    return cth__read_lock_slow(rwlock, CTH_FOREVER);
+}
+
+CTH_FAST cth_status cth_rwlock_read_unlock(cth_rwlock *rwlock) {
+    // relaxed: a guess, which the compare-and-swap checks.
+    uint32_t found = cth__load(&rwlock->word, relaxed);
+    // [rwlock.C] release: the reading happens before the next writer; pairs with [rwlock.D].
+    if (CTH__LIKELY((found & 3) == 0 && found != 0 &&
+                    cth__cas(&rwlock->word, &found, found - 4, release, relaxed))) {
+        return CTH_OK;
+    }
+    return cth__read_unlock_slow(rwlock);
+}
+
+CTH_FAST cth_status cth_rwlock_write_lock(cth_rwlock *rwlock) {
+    uint32_t found = 0;
+    // [rwlock.D] acquire: sees what all before did; pairs with [rwlock.B] and [rwlock.C].
+    if (CTH__LIKELY(cth__me != 0 &&
+                    cth__cas(&rwlock->word, &found, cth__me | 2, acquire, relaxed))) {
+        return CTH_OK;
+    }
+    return cth__write_lock_slow(rwlock, CTH_FOREVER);
+}
+
+CTH_FAST cth_status cth_rwlock_write_unlock(cth_rwlock *rwlock) {
+    uint32_t found = cth__me | 2;
+    // [rwlock.B] release: publishes the writing; pairs with [rwlock.A] and [rwlock.D].
+    if (CTH__LIKELY(cth__me != 0 && cth__cas(&rwlock->word, &found, 0, release, relaxed))) {
+        return CTH_OK;
+    }
+    return cth__write_unlock_slow(rwlock);
 }
 
 CTH_FAST cth_status cth_sem_acquire(cth_sem *sem) {
@@ -1111,6 +1563,30 @@ CTH_FAST cth_status cth_event_wait_until(cth_event *event, cth_time deadline) {
         return CTH_OK;
     }
     return cth__event_wait_slow(event, deadline);
+}
+
+CTH_FAST cth_status cth_latch_wait(cth_latch *latch) {
+    return cth_latch_wait_until(latch, CTH_FOREVER);
+}
+
+CTH_FAST cth_status cth_latch_wait_until(cth_latch *latch, cth_time deadline) {
+    // [latch.A] acquire: sees what was done before the count fell; pairs with [latch.B].
+    if (CTH__LIKELY(cth__load(&latch->word, acquire) == 0 && deadline >= 0)) {
+        return CTH_OK;
+    }
+    return cth__latch_wait_slow(latch, deadline);
+}
+
+CTH_FAST bool cth_once_is_done(const cth_once *once) {
+    // [once.A] acquire: sees what the function did; pairs with [once.B].
+    return cth__load((cth__word *)(uintptr_t)&once->word, acquire) == 2;
+}
+
+CTH_FAST cth_status cth_once_call(cth_once *once, cth_status (*fn)(void *arg), void *arg) {
+    if (CTH__LIKELY(cth_once_is_done(once))) {
+        return CTH_OK;
+    }
+    return cth__once_call_slow(once, fn, arg);
 }
 
 CTH_FAST cth__scope cth__scope_mutex(cth_mutex *lock) {
@@ -1213,6 +1689,7 @@ static void cth__panic(const char *text) {
 // Strict -std=c11 hides these; the prototypes are those of glibc and musl.
 extern long syscall(long number, ...);
 extern struct tm *localtime_r(const time_t *seconds, struct tm *out);
+extern int sched_getcpu(void);
 #    ifdef O_CLOEXEC
 #      define CTH__O_CLOEXEC O_CLOEXEC
 #    else
@@ -1380,12 +1857,13 @@ static CTH__UNUSED bool cth__os_is_main(void) {
     return (int64_t)getpid() == cth__os_native_id();
 }
 
-/* Name the thread `native_id` for ps and gdb, which show 15 bytes. */
+/* Name a thread for ps and gdb, which show 15 bytes; 0 is the calling thread. */
 static CTH__UNUSED void cth__os_set_name(int64_t native_id, const char *name) {
     const int error = errno;
     char cut[16] = {0};
-    strncpy(cut, name, sizeof cut - 1);
-    if (native_id == cth__os_native_id()) {
+    const size_t length = strlen(name);
+    memcpy(cut, name, length < sizeof cut ? length : sizeof cut - 1);
+    if (native_id == 0) {
         (void)prctl(PR_SET_NAME, cut, 0, 0, 0);
     } else {
         char path[48];
@@ -1398,6 +1876,11 @@ static CTH__UNUSED void cth__os_set_name(int64_t native_id, const char *name) {
         }
     }
     errno = error;
+}
+
+/* The CPU the calling thread runs on, at this moment. */
+static CTH__UNUSED uint32_t cth__os_cpu(void) {
+    return (uint32_t)sched_getcpu();
 }
 
 /* Add the CPUs the calling thread may use to `mask` and return how many are in it. */
@@ -1686,6 +2169,8 @@ typedef struct cth__sim_thread {
     cth_time deadline;         // WAITING: CTH_FOREVER or when it wakes by itself
     const void *self;          // the kit's record of it, for reports
     cth__word done;            // 0 until it ends; joiners sleep on it
+    struct cth__sim_thread *abandoned;
+    struct cth__sim_block *blocks;
 } cth__sim_thread;
 
 typedef struct cth__sim_block {
@@ -1706,6 +2191,7 @@ static struct cth__sim_state {
     cth__sim_thread *threads[CTH__SIM_MAX];
     size_t n_threads;
     cth__sim_block *blocks;
+    cth__sim_thread *abandoned; // of schedules that failed
     cth__sim_thread controller;
     cth_status (*scenario)(void *arg);
     void *arg;
@@ -1857,6 +2343,15 @@ static uint32_t cth__sim_ready(void) {
     return ready;
 }
 
+static uint32_t cth__sim_alive(void) {
+    uint32_t alive = 0;
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        const int state = cth__sim.threads[i]->state;
+        alive += state == CTH__SIM_READY || state == CTH__SIM_WAITING;
+    }
+    return alive;
+}
+
 /* Choose who goes on; NULL when all have ended. Does not return on a deadlock. */
 static cth__sim_thread *cth__sim_next(void) {
     if ((cth__sim.faults & CTH_SIM_TIMEOUTS) != 0 && cth__sim_below(16) == 0) {
@@ -1864,11 +2359,7 @@ static cth__sim_thread *cth__sim_next(void) {
     }
     uint32_t ready = cth__sim_ready();
     if (ready == 0) {
-        bool alive = false;
-        for (size_t i = 0; i < cth__sim.n_threads; i++) {
-            alive = alive || cth__sim.threads[i]->state == CTH__SIM_WAITING;
-        }
-        if (!alive) {
+        if (cth__sim_alive() == 0) {
             return NULL;
         }
         if (!cth__sim_advance()) {
@@ -1953,6 +2444,9 @@ static cth__sim_thread *cth__sim_self(void) {
     }
     uint64_t seed = 1;
     (void)cth__sim_env_seed(&seed);
+    if (cth__sim.n_threads == CTH__SIM_MAX) {
+        cth__panic("too many threads for the simulator");
+    }
     cth__sim.whole = true;
     cth__sim.name = "program";
     cth__sim.quiet = false;
@@ -1964,8 +2458,8 @@ static cth__sim_thread *cth__sim_self(void) {
         cth__panic("no memory for the simulator");
     }
     me->state = CTH__SIM_READY;
+    cth__sim.threads[cth__sim.n_threads++] = cth__sim.threads[0]; // idle, from schedules before
     cth__sim.threads[0] = me;
-    cth__sim.n_threads = 1;
     cth__sim_me = me;
     cth__sim_pin();
     return me;
@@ -2206,8 +2700,12 @@ static bool cth__sim_schedule(uint64_t seed) {
     }
     cth__sim.active = false;
     if (cth__sim.failed) {
-        // The threads stay behind, asleep, with all they can reach.
+        // The threads stay behind, asleep, with all they can reach; kept findable for leak
+        // checkers.
         for (size_t i = 0; i < cth__sim.n_threads; i++) {
+            cth__sim.threads[i]->abandoned = cth__sim.abandoned;
+            cth__sim.threads[i]->blocks = cth__sim.blocks;
+            cth__sim.abandoned = cth__sim.threads[i];
             cth__sim.threads[i] = NULL;
         }
         cth__sim.n_threads = 0;
@@ -2234,13 +2732,12 @@ CTH_API cth_status cth_sim_run(const cth_sim_desc *desc,
         return CTH_INVALID;
     }
     if (cth__sim.running || (cth__sim_me != NULL && cth__sim_me != cth__sim.threads[0]) ||
-        (cth__sim.whole && cth__sim.n_threads > 1 && cth__sim_ready() > 1)) {
+        (cth__sim.whole && cth__sim_alive() > 1)) {
         return CTH_BUSY;
     }
     if (cth__sim.whole) { // until now the program was one schedule of its own: that one ends here
         free(cth__sim.threads[0]);
-        cth__sim.threads[0] = NULL;
-        cth__sim.n_threads = 0;
+        cth__sim.threads[0] = cth__sim.threads[--cth__sim.n_threads];
         cth__sim.whole = false;
         cth__sim_me = NULL;
         while (cth__sim.blocks != NULL) {
@@ -2319,6 +2816,7 @@ static bool cth__sim_spin(void) {
 #    define cth__handle_join   cth__sim_thread_join
 #    define cth__handle_detach cth__sim_thread_detach
 #    define cth__entropy       cth__sim_entropy
+#    define cth__cpu()         0U
 #    define cth__is_main       cth__sim_is_main
 #    define cth__native_id     cth__sim_native_id
 #    define cth__choose(n)     cth__sim_below(n)
@@ -2336,6 +2834,7 @@ static bool cth__sim_spin(void) {
 #    define cth__handle_join   cth__os_thread_join
 #    define cth__handle_detach cth__os_thread_detach
 #    define cth__entropy       cth__os_entropy
+#    define cth__cpu           cth__os_cpu
 #    define cth__is_main       cth__os_is_main
 #    define cth__native_id     cth__os_native_id
 #    define cth__choose(n)     0U // which of n equally right things to do
@@ -2354,6 +2853,14 @@ extern cth_status cth_mutex_lock(cth_mutex *mutex);
 extern cth_status cth_mutex_try_lock(cth_mutex *mutex);
 extern cth_status cth_mutex_lock_until(cth_mutex *mutex, cth_time deadline);
 extern cth_status cth_mutex_unlock(cth_mutex *mutex);
+extern cth_status cth_rmutex_lock(cth_rmutex *rmutex);
+extern cth_status cth_rmutex_try_lock(cth_rmutex *rmutex);
+extern cth_status cth_rmutex_lock_until(cth_rmutex *rmutex, cth_time deadline);
+extern cth_status cth_rmutex_unlock(cth_rmutex *rmutex);
+extern cth_status cth_rwlock_read_lock(cth_rwlock *rwlock);
+extern cth_status cth_rwlock_read_unlock(cth_rwlock *rwlock);
+extern cth_status cth_rwlock_write_lock(cth_rwlock *rwlock);
+extern cth_status cth_rwlock_write_unlock(cth_rwlock *rwlock);
 extern cth_status cth_sem_acquire(cth_sem *sem);
 extern cth_status cth_sem_try_acquire(cth_sem *sem);
 extern cth_status cth_sem_acquire_until(cth_sem *sem, cth_time deadline);
@@ -2361,6 +2868,10 @@ extern cth_status cth_sem_release(cth_sem *sem);
 extern bool cth_event_is_set(const cth_event *event);
 extern cth_status cth_event_wait(cth_event *event);
 extern cth_status cth_event_wait_until(cth_event *event, cth_time deadline);
+extern cth_status cth_latch_wait(cth_latch *latch);
+extern cth_status cth_latch_wait_until(cth_latch *latch, cth_time deadline);
+extern bool cth_once_is_done(const cth_once *once);
+extern cth_status cth_once_call(cth_once *once, cth_status (*fn)(void *arg), void *arg);
 extern cth__scope cth__scope_mutex(cth_mutex *lock);
 extern void cth__scope_leave(cth__scope *scope);
 #  endif
@@ -2411,14 +2922,18 @@ typedef struct cth__why {
     cth__ptr site;   // the code address it waits at
 } cth__why;
 
+#  define CTH__SPIN_LEAST 20  // pauses: about 0.5 us
+#  define CTH__SPIN_MOST  300 // about 7 us
+
 /* One thread's record. Recycled, never freed: whoever has found one may touch it at any time. */
 typedef struct cth__self {
     cth__word claim;     // see impl:wait
     cth__word lock_wake; // 1: try the private lock again
     struct cth__self *lock_next;
     cth__os_parker parker;
-    uint32_t me;   // number << 8, what lock words hold
-    uint32_t spin; // how many pauses a wait was worth lately
+    cth__word waker_cpu; // where the waker of the latest sleep ran
+    uint32_t me;         // number << 8, what lock words hold
+    uint32_t spin;       // how many pauses a wait is worth: see cth__spin_learn
     struct cth__self *next_free;
     cth_thread *thread;
     cth_cancel *token;
@@ -2437,6 +2952,7 @@ typedef struct cth__waiter {
     void *data;     // the object's own: a condition keeps the mutex here
     cth_time since; // when the wait began, for fairness
     uint32_t index; // which case of the wait this is
+    bool poke;      // a claim of it does not end the wait, but makes the thread settle it
     bool queued;
 } cth__waiter;
 
@@ -2489,6 +3005,7 @@ static struct cth__global {
     cth__self *free_selves;
     uint32_t n_selves;
     cth__ptr selves[CTH__SEGMENTS];
+    cth__ptr first_selves[64]; // the first segment: the main thread's record needs no memory
     unsigned long cpu_mask[64];
 
     cth__ptr registry; // private lock: the list of threads, names, references, locals
@@ -2701,7 +3218,7 @@ static cth__self *cth__self_new(void) {
             return NULL;
         }
     }
-    self->spin = 100;
+    self->spin = CTH__SPIN_MOST;
     self->token = NULL;
     self->thread = NULL;
     self->failed = CTH_OK;
@@ -2754,6 +3271,7 @@ static void cth__look_at_cpus(void) {
        claim      meaning                                       set by
        OPEN       waits, and is awake (it may be spinning)      the thread itself
        ASLEEP     waits, and sleeps in the system               the thread itself
+       POKED      waits, but its token is cancelled: see settle the token's request
        TIMEDOUT   its deadline passed                           the thread itself
        EXPIRED    its token's deadline passed                   the thread itself
        WON+...    woken, by which case, and how                 a waker, under the bucket lock
@@ -2776,10 +3294,12 @@ static void cth__look_at_cpus(void) {
 enum {
     CTH__OPEN = 1,
     CTH__ASLEEP = 2,
-    CTH__TIMEDOUT = 3,
-    CTH__EXPIRED = 4,
-    CTH__WON = 8,    // plus the index of the case << 8
-    CTH__HANDED = 16 // ... and what it waited for is already its own
+    CTH__POKED = 3,
+    CTH__TIMEDOUT = 4,
+    CTH__EXPIRED = 5,
+    CTH__WON = 8,     // plus the index of the case << 8
+    CTH__HANDED = 16, // ... and what it waited for is already its own
+    CTH__SPOILED = 32 // ... or will not come
 };
 
 /* Spin once more, and count it in *used; false when it is time to sleep. */
@@ -2799,17 +3319,17 @@ static bool cth__spin(const cth__self *self, uint32_t *used) {
 #  endif
 }
 
-/* Learn from a wait that spun `used` times: with success it was worth it. */
-static void cth__spin_learn(cth__self *self, uint32_t used, bool success) {
-    const uint32_t least = 20;
-    const uint32_t most = 400;
-    if (success) {
-        const uint32_t want = used * 2 + least;
-        self->spin += (want > self->spin ? want - self->spin : 0) / 4 + 1;
-    } else {
-        self->spin -= self->spin / 8;
+/* Learn from a sleep that a waker on CPU `cpu` ended. On the same CPU spinning only kept the waker
+   from running. A short sleep would have been cheaper as a spin (waking an idle CPU costs some
+   30 us); while waits are long, spinning is just lost. */
+static CTH__UNUSED void cth__spin_learn(cth__self *self, cth_time slept, uint32_t cpu) {
+    if (cpu == cth__cpu()) {
+        self->spin = CTH__SPIN_LEAST;
+    } else if (slept < CTH_US(200)) {
+        self->spin = CTH__SPIN_MOST;
+    } else if (slept > CTH_MS(1)) {
+        self->spin = self->spin / 2 > CTH__SPIN_LEAST ? self->spin / 2 : CTH__SPIN_LEAST;
     }
-    self->spin = self->spin < least ? least : self->spin > most ? most : self->spin;
 }
 
 static void cth__lock(cth__ptr *lock, cth__self *self) {
@@ -2943,6 +3463,7 @@ static void cth__enqueue(cth__bucket *bucket,
     w->key = key;
     w->self = self;
     w->index = index;
+    w->poke = false;
     w->queued = true;
     w->next = NULL;
     w->prev = bucket->tail;
@@ -2967,11 +3488,20 @@ static void cth__wake_all(cth__wakes *wakes) {
    otherwise. Under the bucket's lock; `w` may be gone afterwards. */
 static bool cth__claim(cth__bucket *bucket, cth__waiter *w, uint32_t how, cth__wakes *wakes) {
     cth__self *self = w->self;
-    const uint32_t won = CTH__WON | how | w->index << 8;
+    const uint32_t won = w->poke ? CTH__POKED : CTH__WON | how | w->index << 8;
+    const bool poke = w->poke;
     cth__unlink(bucket, w);
     // relaxed: the compare-and-swap decides.
     uint32_t found = cth__load(&self->claim, relaxed);
-    while (found == CTH__OPEN || found == CTH__ASLEEP) {
+    while (found == CTH__OPEN || found == CTH__ASLEEP || found == CTH__POKED) {
+        if (poke && found == CTH__POKED) {
+            return false;
+        }
+#  ifndef CTHREADS_SIM
+        if (found == CTH__ASLEEP) {
+            cth__store(&self->waker_cpu, cth__cpu(), relaxed); // relaxed: a hint for spinning
+        }
+#  endif
         // [wait.A] release: publishes what the waker did; pairs with [wait.B].
         if (cth__cas(&self->claim, &found, won, release, relaxed)) {
             if (found == CTH__ASLEEP) {
@@ -3030,6 +3560,7 @@ typedef struct cth__wait_desc {
     cth_time deadline;
     bool cancellable;
     bool spin;        // look for a moment before sleeping
+    bool settle;      // end it by deadline or token only under the bucket lock: see cth__park
     const char *what; // "mutex", "sleep", ...
     const void *object;
     const cth__word *owner; // the word that names the holder, or NULL
@@ -3046,6 +3577,11 @@ static void cth__why_set(cth__self *self, const cth__wait_desc *desc) {
 
 /* Sleep until one of the `n` queued records is won, the deadline, or the thread's token ends it.
    With no record at all it is a plain sleep. On return no record is queued any more.
+
+   With `settle` (one record only) a deadline or token ends the wait only if the record is still
+   queued when the bucket has been locked; if so the bucket is still locked on return. So under the
+   bucket lock a queued record means that its thread still waits, and one that a waker has taken
+   out waits for that waker, whatever happens.
 
    Returns CTH_OK with *won (the claim), CTH_TIMEDOUT or CTH_CANCELLED. */
 static cth_status cth__park(cth__self *self,
@@ -3075,12 +3611,14 @@ static cth_status cth__park(cth__self *self,
         if (live) {
             const uint32_t index = n == 0 ? 1 : n; // 0 would begin the wait anew
             cth__enqueue(bucket, &by_token, token, self, index);
+            by_token.poke = desc->settle;
             under_token = true;
         }
         cth__unlock(&bucket->lock);
         if (!live) {
             // relaxed: on failure it is read again below.
-            (void)cth__cas(&self->claim, &found, CTH__EXPIRED, relaxed, relaxed);
+            (void)cth__cas(&self->claim, &found, desc->settle ? CTH__POKED : CTH__EXPIRED, relaxed,
+                           relaxed);
         }
     }
     cth__why_set(self, desc);
@@ -3091,23 +3629,57 @@ static cth_status cth__park(cth__self *self,
             // relaxed: read again below.
             woken = cth__load(&self->claim, relaxed) != CTH__OPEN;
         } while (!woken && cth__spin(self, &used));
-        cth__spin_learn(self, used, woken);
     }
     found = CTH__OPEN;
     // [wait.B] acquire, needed on failure: sees what the waker did; pairs with [wait.A].
     if (cth__cas(&self->claim, &found, CTH__ASLEEP, acquire, acquire)) {
         found = CTH__ASLEEP;
     }
-    while (found == CTH__ASLEEP) {
-        cth__wait_on(&self->parker, &self->claim, CTH__ASLEEP, until);
-        // [wait.B] acquire, as above.
-        found = cth__load(&self->claim, acquire);
-        if (found == CTH__ASLEEP && cth__passed(until) &&
-            cth__cas(&self->claim, &found, at_end, acquire, acquire)) { // [wait.B]
+#  ifndef CTHREADS_SIM
+    const bool asleep = found == CTH__ASLEEP;
+    const cth_time since = asleep ? cth__clock() : 0;
+#  endif
+    while (found <= CTH__POKED) {
+        if (found == CTH__ASLEEP) {
+            cth__wait_on(&self->parker, &self->claim, CTH__ASLEEP, until);
+            // [wait.B] acquire, as above.
+            found = cth__load(&self->claim, acquire);
+            if (found > CTH__POKED || (found == CTH__ASLEEP && !cth__passed(until))) {
+                continue;
+            }
+        }
+        if (desc->settle) {
+            const bool cancelled = found == CTH__POKED || at_end == CTH__EXPIRED;
+            if (under_token) {
+                cth__remove(&by_token);
+                under_token = false;
+            }
+            cth__bucket *bucket = cth__bucket_lock(records->key, self);
+            if (records->queued) {
+                cth__unlink(bucket, records);
+                // relaxed, twice: nobody can claim it any more.
+                cth__store(&self->claim, CTH__TIMEDOUT, relaxed);
+                cth__store(&self->why.what, NULL, relaxed);
+                return cancelled ? CTH_CANCELLED : CTH_TIMEDOUT;
+            }
+            cth__unlock(&bucket->lock);
+            until = CTH_FOREVER;
+            // [wait.B] acquire, as above.
+            if (found == CTH__POKED &&
+                cth__cas(&self->claim, &found, CTH__ASLEEP, acquire, acquire)) {
+                found = CTH__ASLEEP;
+            }
+        } else if (cth__cas(&self->claim, &found, at_end, acquire, acquire)) { // [wait.B]
             found = at_end;
         }
     }
     const bool woken = (found & CTH__WON) != 0;
+#  ifndef CTHREADS_SIM
+    if (asleep && woken) {
+        // relaxed: a hint.
+        cth__spin_learn(self, cth__clock() - since, cth__load(&self->waker_cpu, relaxed));
+    }
+#  endif
     const uint32_t winner = found >> 8;
     for (uint32_t i = 0; i < n; i++) {
         if (!woken || winner != i) {
@@ -3317,7 +3889,7 @@ CTH_API void cth__under_leave(cth__under *under) {
 static void cth__signal_main(void *arg) {
     cth__self *self = (cth__self *)arg;
     cth__self_enter(self);
-    cth__os_set_name(cth__native_id(), "cth-signals");
+    cth__os_set_name(0, "cth-signals");
     for (;;) {
         const int number = cth__os_signal_next();
         if (number <= 0 || number > CTH__MAX_SIGNAL) {
@@ -3485,12 +4057,15 @@ static void cth__exit_handler(void) {
     if (self != NULL && (cth__load(&self->thread->flags, relaxed) & CTH__FOREIGN) == 0) {
         return; // exit() was called in a thread of the kit: it must not wait for itself
     }
-    CTH_SHIELDED {
+    self = cth__self_get();
+    if (self != NULL) {
+        self->token = NULL;
         (void)cth_thread_join_all(CTH_FOREVER);
     }
 }
 
-/* In the child of a fork only the calling thread exists. Takes no lock: whoever held one is gone. */
+/* In the child of a fork only the calling thread exists. Takes no lock: whoever held one is gone.
+   */
 static void cth__fork_handler(void) {
     cth__self *self = cth__tls;
     // relaxed everywhere here: there is one thread.
@@ -3555,6 +4130,7 @@ static void cth__setup(void) {
     cth__store(&main->name, (void *)&cth__g.main_name, relaxed);
     cth__store(&main->state, CTH__ALIVE, relaxed);
     cth__store(&main->flags, CTH__FOREIGN, relaxed);
+    cth__store(&cth__g.selves[0], (void *)cth__g.first_selves, relaxed); // relaxed: as above
     main->id = 1;
     main->running = true;
     cth__g.next_id = 1;
@@ -3609,7 +4185,7 @@ static cth__self *cth__adopt(void) {
         if (!good) {
             return NULL;
         }
-        self->spin = 100;
+        self->spin = CTH__SPIN_MOST;
     } else {
         self = cth__self_new();
         if (self == NULL) {
@@ -3658,7 +4234,7 @@ static void cth__thread_main(void *p) {
     // relaxed: a number for printing.
     cth__store(&thread->native, (void *)(intptr_t)cth__native_id(), relaxed);
 #  ifndef CTHREADS_SIM
-    cth__os_set_name(cth__native_id(), cth_thread_name(thread));
+    cth__os_set_name(0, cth_thread_name(thread));
 #  endif
     self->token = thread->cancel;
     thread->result = thread->fn(thread->arg);
@@ -3934,6 +4510,9 @@ CTH_API bool cth_thread_is_alive(const cth_thread *thread) {
 }
 
 CTH_API const char *cth_thread_name(const cth_thread *thread) {
+    if (thread == NULL) {
+        return "?";
+    }
     // [name.A] acquire: sees the text; pairs with [name.B].
     const cth__name *name =
         (const cth__name *)cth__load((cth__ptr *)(uintptr_t)&thread->name, acquire);
@@ -4277,6 +4856,12 @@ static bool cth__starving(const cth__waiter *w) {
 #  endif
 }
 
+/* SLEEPERS if another record than `w` is queued for `key`, else 0. */
+static uint32_t cth__others(const cth__bucket *bucket, const cth__waiter *w, const void *key) {
+    const cth__waiter *first = cth__next(bucket, NULL, key);
+    return first != w || cth__next(bucket, w, key) != NULL ? CTH__SLEEPERS : 0;
+}
+
 /* Tell whether the holder in a lock word sleeps: then spinning for it is of no use. */
 static bool cth__owner_sleeps(uint32_t word) {
     cth__self *owner = cth__self_by_number(word >> 8);
@@ -4302,9 +4887,6 @@ CTH_API CTH__NOINLINE cth_status cth__mutex_lock_slow(cth_mutex *mutex, cth_time
         if ((found & CTH__OWNER) == 0) {
             // [mutex.A] acquire: sees what the last holder did; pairs with [mutex.B], [mutex.C].
             if (cth__cas(&mutex->word, &found, found | self->me, acquire, relaxed)) {
-                if (used != 0) {
-                    cth__spin_learn(self, used, !spun_out);
-                }
                 return CTH_OK;
             }
             continue;
@@ -4321,7 +4903,6 @@ CTH_API CTH__NOINLINE cth_status cth__mutex_lock_slow(cth_mutex *mutex, cth_time
                 continue;
             }
             spun_out = true;
-            cth__spin_learn(self, used, false);
         }
         if (cth__passed(deadline)) {
             return CTH_TIMEDOUT;
@@ -4367,33 +4948,24 @@ CTH_API CTH__NOINLINE cth_status cth__mutex_unlock_slow(cth_mutex *mutex) {
     }
     cth__wakes wakes = {0};
     cth__bucket *bucket = cth__bucket_lock(mutex, self);
-    uint32_t leave = 0; // the word to leave behind
-    cth__waiter *w;
-    while ((w = cth__first(bucket, mutex)) != NULL) {
-        const bool handed = cth__starving(w);
+    cth__waiter *w = cth__first(bucket, mutex);
+    // The word changes before a claim: a claimed thread may lock, unlock and free the mutex, and one
+    // that gives up may free it too. Until the bucket is unlocked nobody who is queued can do that.
+    while (w != NULL && cth__starving(w)) {
         cth__self *heir = w->self;
-        cth__waiter *other = cth__next(bucket, NULL, mutex);
-        other = other == w ? cth__next(bucket, w, mutex) : other;
-        leave = other != NULL ? CTH__SLEEPERS : 0;
-        if (!handed) {
-            // Claimed first: it comes back for the mutex, so the mutex cannot be gone below.
-            if (cth__claim(bucket, w, 0, &wakes)) {
-                break;
-            }
-        } else {
-            // Named first: once claimed it may unlock and free the mutex. If its deadline was
-            // faster it cannot see this before it has had the bucket lock.
-            // [mutex.C] release: publishes the critical section to the heir; pairs with [mutex.A].
-            cth__store(&mutex->word, heir->me | leave, release);
-            if (cth__claim(bucket, w, CTH__HANDED, &wakes)) {
-                cth__bucket_close(bucket, &wakes);
-                return CTH_OK;
-            }
+        // [mutex.C] release: publishes the critical section to the heir; pairs with [mutex.A].
+        cth__store(&mutex->word, heir->me | cth__others(bucket, w, mutex), release);
+        if (cth__claim(bucket, w, CTH__HANDED, &wakes)) {
+            cth__bucket_close(bucket, &wakes);
+            return CTH_OK;
         }
-        leave = 0;
+        w = cth__first(bucket, mutex);
     }
     // [mutex.C] release: publishes the critical section; pairs with [mutex.A].
-    cth__store(&mutex->word, leave, release);
+    cth__store(&mutex->word, w != NULL ? cth__others(bucket, w, mutex) : 0, release);
+    while (w != NULL && !cth__claim(bucket, w, 0, &wakes)) {
+        w = cth__first(bucket, mutex);
+    }
     cth__bucket_close(bucket, &wakes);
     return CTH_OK;
 }
@@ -4401,6 +4973,19 @@ CTH_API CTH__NOINLINE cth_status cth__mutex_unlock_slow(cth_mutex *mutex) {
 CTH_API bool cth_mutex_is_locked(const cth_mutex *mutex) {
     // relaxed: a report on a moment that is over.
     return (cth__load((cth__word *)(uintptr_t)&mutex->word, relaxed) & CTH__OWNER) != 0;
+}
+
+/* Abort unless `word` names the calling thread as its owner. */
+static void cth__assert_owner(const cth__word *word, const char *what) {
+    // relaxed: if the word names this thread, then this thread put it there.
+    const uint32_t found = cth__load((cth__word *)(uintptr_t)word, relaxed);
+    if (cth__tls == NULL || (found & CTH__OWNER) != cth__tls->me) {
+        cth__panic_status(what, CTH_NOT_OWNER);
+    }
+}
+
+CTH_API void cth_mutex_assert_held(const cth_mutex *mutex) {
+    cth__assert_owner(&mutex->word, "cth_mutex_assert_held");
 }
 
 CTH_API cth_status cth_mutex_destroy(cth_mutex *mutex) {
@@ -4414,6 +4999,421 @@ CTH_API cth_status cth_mutex_destroy(cth_mutex *mutex) {
     }
 #  ifdef CTHREADS_DEBUG
     cth__store(&mutex->word, CTH__POISON, relaxed); // relaxed: as above
+#  endif
+    return CTH_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:rmutex
+
+   The mutex inside says who the owner is; `depth` belongs to the owner.
+   ------------------------------------------------------------------------------------------------ */
+
+CTH_API bool cth_rmutex_is_locked(const cth_rmutex *rmutex) {
+    return cth_mutex_is_locked(&rmutex->mutex);
+}
+
+CTH_API void cth_rmutex_assert_held(const cth_rmutex *rmutex) {
+    cth__assert_owner(&rmutex->mutex.word, "cth_rmutex_assert_held");
+}
+
+CTH_API cth_status cth_rmutex_destroy(cth_rmutex *rmutex) {
+    return cth_mutex_destroy(&rmutex->mutex);
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:rwlock
+
+       word                       meaning (bit 0, SLEEPERS, may be set beside each)
+       0                          free
+       readers << 2               held for reading
+       number << 8 | WRITING      held for writing, by that thread
+
+   Everything but the fast paths (which need SLEEPERS clear) happens under the bucket lock, where it
+   is known exactly who waits. A reader gets in unless somebody writes, or a writer is queued and
+   the reader has not been woken yet. The last reader to leave wakes one writer; a leaving writer
+   wakes all readers that are queued, or else one writer. The woken try again, in competition with
+   those who come running; a writer that has been passed by for 1 ms is handed the lock, and so are
+   all queued readers when the first of them has been. A writer that gives up lets the readers in
+   that were queued because of it.
+   ------------------------------------------------------------------------------------------------ */
+
+#  define CTH__WRITING     UINT32_C(2)
+#  define CTH__READER      UINT32_C(4) // one reader, in the word
+#  define CTH__MAX_READERS UINT32_C(0x3fffffff)
+
+static uint32_t cth__readers(uint32_t word) {
+    return (word & CTH__WRITING) != 0 ? 0 : word >> 2;
+}
+
+// What a queued record waits for, in its `data`.
+static char cth__wants_read, cth__wants_write;
+
+/* The first record that wants `what`, or NULL. */
+static cth__waiter *cth__wanting(const cth__bucket *bucket, const void *key, const void *what) {
+    cth__waiter *w = cth__next(bucket, NULL, key);
+    while (w != NULL && w->data != what) {
+        w = cth__next(bucket, w, key);
+    }
+    return w;
+}
+
+/* Claim all queued readers; returns how many were won, and adds the others to *lost. */
+static uint32_t cth__claim_readers(cth__bucket *bucket,
+                                   const void *key,
+                                   uint32_t how,
+                                   cth__wakes *wakes,
+                                   uint32_t *lost) {
+    uint32_t won = 0;
+    cth__waiter *w;
+    while ((w = cth__wanting(bucket, key, &cth__wants_read)) != NULL) {
+        if (cth__claim(bucket, w, how, wakes)) {
+            won++;
+        } else {
+            ++*lost;
+        }
+    }
+    return won;
+}
+
+/* Hand the lock, which the calling thread holds alone, to all queued readers; false when it is
+   still held alone, since they have all given up, or have left already. */
+static bool cth__hand_to_readers(cth_rwlock *rwlock, cth__bucket *bucket, cth__wakes *wakes) {
+    uint32_t n = 0;
+    uint32_t lost = 0;
+    for (const cth__waiter *w = cth__next(bucket, NULL, rwlock); w != NULL;
+         w = cth__next(bucket, w, rwlock)) {
+        n += w->data == &cth__wants_read;
+    }
+    // [rwlock.B] release: publishes to the heirs; pairs with [rwlock.A]. SLEEPERS may be wrong.
+    cth__store(&rwlock->word, n * CTH__READER | CTH__SLEEPERS, release);
+    (void)cth__claim_readers(bucket, rwlock, CTH__HANDED, wakes, &lost);
+    if (lost == 0) {
+        return true; // the lock may be gone
+    }
+    // The holds of those who gave up are ours; they wait for the bucket, so the lock is there.
+    // relaxed: the compare-and-swap decides.
+    uint32_t found = cth__load(&rwlock->word, relaxed);
+    do {
+        if (cth__readers(found) == lost) {
+            return false;
+        }
+        // [rwlock.C] release: pairs with [rwlock.D].
+    } while (!cth__cas(&rwlock->word, &found, found - lost * CTH__READER, release, relaxed));
+    return true;
+}
+
+/* Pass on a lock that the calling thread holds alone, for writing or as the last reader: wake or
+   serve those who wait, and let go of it. Under the bucket lock; the lock may be gone afterwards.
+   `writers`: whether a writer goes first. The word changes before a claim, as in a mutex. */
+static void cth__rwlock_pass(cth_rwlock *rwlock,
+                             cth__bucket *bucket,
+                             bool writers,
+                             cth__wakes *wakes) {
+    bool held = true;
+    for (;;) {
+        cth__waiter *writer = cth__wanting(bucket, rwlock, &cth__wants_write);
+        cth__waiter *reader = cth__wanting(bucket, rwlock, &cth__wants_read);
+        cth__waiter *w = writer != NULL && (writers || reader == NULL) ? writer : reader;
+        if (held && w != NULL && cth__starving(w)) {
+            if (w == reader) {
+                if (cth__hand_to_readers(rwlock, bucket, wakes)) {
+                    return;
+                }
+                continue;
+            }
+            cth__self *heir = w->self;
+            // [rwlock.B] release: publishes to the heir; pairs with [rwlock.D].
+            cth__store(&rwlock->word, heir->me | CTH__WRITING | cth__others(bucket, w, rwlock),
+                       release);
+            if (cth__claim(bucket, w, CTH__HANDED, wakes)) {
+                return;
+            }
+            continue;
+        }
+        if (held) {
+            // [rwlock.B] release: publishes to whoever takes it; pairs with [rwlock.A], [rwlock.D].
+            cth__store(&rwlock->word, w != NULL ? cth__others(bucket, w, rwlock) : 0, release);
+            held = false;
+        }
+        uint32_t lost = 0;
+        if (w == NULL || (w == writer ? cth__claim(bucket, w, 0, wakes)
+                                      : cth__claim_readers(bucket, rwlock, 0, wakes, &lost) != 0)) {
+            return;
+        }
+        // Whoever was chosen has given up: the next one.
+    }
+}
+
+CTH_API CTH__NOINLINE cth_status cth__read_lock_slow(cth_rwlock *rwlock, cth_time deadline) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    uint32_t used = 0;
+    bool woken = false;
+    cth__waiter w;
+    w.since = 0;
+    w.data = &cth__wants_read;
+    for (;;) {
+        // relaxed: the compare-and-swaps below decide.
+        uint32_t found = cth__load(&rwlock->word, relaxed);
+        if ((found & CTH__WRITING) != 0 && (found & CTH__OWNER) == self->me) {
+            return CTH_DEADLOCK;
+        }
+        if (found == CTH__POISON) {
+            return CTH_INVALID;
+        }
+        if ((found & 3) == 0) {
+            if (cth__readers(found) == CTH__MAX_READERS) {
+                return CTH_OVERFLOW;
+            }
+            // [rwlock.A] acquire: sees what the last writer did; pairs with [rwlock.B].
+            if (cth__cas(&rwlock->word, &found, found + CTH__READER, acquire, relaxed)) {
+                return CTH_OK;
+            }
+            continue;
+        }
+        if (deadline != 0 && (found & 3) == CTH__WRITING && cth__spin(self, &used)) {
+            continue;
+        }
+        if (w.since == 0) {
+            w.since = cth__clock();
+        }
+        cth__bucket *bucket = cth__bucket_lock(rwlock, self);
+        const bool queue = !woken && cth__wanting(bucket, rwlock, &cth__wants_write) != NULL;
+        found = cth__load(&rwlock->word, relaxed); // relaxed: as above
+        bool in = false;
+        bool full = false;
+        for (;;) {
+            if ((found & CTH__WRITING) == 0 && !queue) {
+                full = cth__readers(found) == CTH__MAX_READERS;
+                // [rwlock.A] acquire, as above.
+                if (full ||
+                    cth__cas(&rwlock->word, &found, found + CTH__READER, acquire, relaxed)) {
+                    in = true;
+                    break;
+                }
+                // relaxed: only makes the others come to this bucket.
+            } else if ((found & CTH__SLEEPERS) != 0 ||
+                       cth__cas(&rwlock->word, &found, found | CTH__SLEEPERS, relaxed, relaxed)) {
+                break;
+            }
+        }
+        if (in || cth__passed(deadline)) {
+            cth__unlock(&bucket->lock);
+            return full ? CTH_OVERFLOW : in ? CTH_OK : CTH_TIMEDOUT;
+        }
+        cth__enqueue(bucket, &w, rwlock, self, 0);
+        cth__unlock(&bucket->lock);
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .what = "rwlock to read",
+                                     .object = rwlock,
+                                     .owner = &rwlock->word,
+                                     .site = CTH__CALL_SITE()};
+        uint32_t won;
+        const cth_status status = cth__park(self, &w, 1, &desc, &won);
+        if (status != CTH_OK || (won & CTH__HANDED) != 0) {
+            return status;
+        }
+        woken = true;
+    }
+}
+
+CTH_API cth_status cth_rwlock_read_lock_until(cth_rwlock *rwlock, cth_time deadline) {
+    return cth__read_lock_slow(rwlock, deadline);
+}
+
+CTH_API cth_status cth_rwlock_try_read_lock(cth_rwlock *rwlock) {
+    const cth_status status = cth__read_lock_slow(rwlock, 0);
+    return status == CTH_TIMEDOUT || status == CTH_DEADLOCK ? CTH_BUSY : status;
+}
+
+CTH_API CTH__NOINLINE cth_status cth__read_unlock_slow(cth_rwlock *rwlock) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__bucket *bucket = NULL;
+    cth__wakes wakes = {0};
+    // relaxed: the compare-and-swap decides.
+    uint32_t found = cth__load(&rwlock->word, relaxed);
+    for (;;) {
+        if (cth__readers(found) == 0) {
+            if (bucket != NULL) {
+                cth__unlock(&bucket->lock);
+            }
+            return CTH_NOT_OWNER;
+        }
+        if (found == (CTH__READER | CTH__SLEEPERS)) {
+            if (bucket != NULL) {
+                // The last reader, and nobody can join it while the bucket is locked.
+                cth__rwlock_pass(rwlock, bucket, true, &wakes);
+                break;
+            }
+            bucket = cth__bucket_lock(rwlock, self);
+            found = cth__load(&rwlock->word, relaxed); // relaxed: as above
+            continue;
+        }
+        // [rwlock.C] release: the reading happens before the next writer; pairs with [rwlock.D].
+        if (cth__cas(&rwlock->word, &found, found - CTH__READER, release, relaxed)) {
+            break;
+        }
+    }
+    if (bucket != NULL) {
+        cth__bucket_close(bucket, &wakes);
+    }
+    return CTH_OK;
+}
+
+/* A writer that was queued gives up: readers that were queued because of it may go now. */
+static void cth__let_readers_in(cth_rwlock *rwlock, cth__self *self) {
+    cth__wakes wakes = {0};
+    uint32_t lost = 0;
+    cth__bucket *bucket = cth__bucket_lock(rwlock, self);
+    if (cth__wanting(bucket, rwlock, &cth__wants_write) == NULL) {
+        (void)cth__claim_readers(bucket, rwlock, 0, &wakes, &lost);
+    }
+    cth__bucket_close(bucket, &wakes);
+}
+
+CTH_API CTH__NOINLINE cth_status cth__write_lock_slow(cth_rwlock *rwlock, cth_time deadline) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    uint32_t used = 0;
+    cth__waiter w;
+    w.since = 0;
+    w.data = &cth__wants_write;
+    for (;;) {
+        // relaxed: the compare-and-swaps below decide.
+        uint32_t found = cth__load(&rwlock->word, relaxed);
+        if ((found & CTH__WRITING) != 0 && (found & CTH__OWNER) == self->me) {
+            return CTH_DEADLOCK;
+        }
+        if (found == CTH__POISON) {
+            return CTH_INVALID;
+        }
+        if ((found & ~CTH__SLEEPERS) == 0) {
+            // [rwlock.D] acquire: sees what all before did; pairs with [rwlock.B], [rwlock.C].
+            if (cth__cas(&rwlock->word, &found, found | self->me | CTH__WRITING, acquire,
+                         relaxed)) {
+                return CTH_OK;
+            }
+            continue;
+        }
+        if (deadline != 0 && (found & CTH__SLEEPERS) == 0 && cth__spin(self, &used)) {
+            continue;
+        }
+        if (cth__passed(deadline)) {
+            if (w.since != 0) {
+                cth__let_readers_in(rwlock, self);
+            }
+            return CTH_TIMEDOUT;
+        }
+        if (w.since == 0) {
+            w.since = cth__clock();
+        }
+        cth__bucket *bucket = cth__bucket_lock(rwlock, self);
+        found = cth__load(&rwlock->word, relaxed); // relaxed: as above
+        // relaxed: only makes the others come to this bucket.
+        while ((found & ~CTH__SLEEPERS) != 0 && (found & CTH__SLEEPERS) == 0 &&
+               !cth__cas(&rwlock->word, &found, found | CTH__SLEEPERS, relaxed, relaxed)) {
+        }
+        if ((found & ~CTH__SLEEPERS) == 0) {
+            cth__unlock(&bucket->lock);
+            continue;
+        }
+        cth__enqueue(bucket, &w, rwlock, self, 0);
+        cth__unlock(&bucket->lock);
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .what = "rwlock to write",
+                                     .object = rwlock,
+                                     .owner = &rwlock->word,
+                                     .site = CTH__CALL_SITE()};
+        uint32_t won;
+        const cth_status status = cth__park(self, &w, 1, &desc, &won);
+        if (status != CTH_OK) {
+            cth__let_readers_in(rwlock, self);
+            return status;
+        }
+        if ((won & CTH__HANDED) != 0) {
+            return CTH_OK;
+        }
+    }
+}
+
+CTH_API cth_status cth_rwlock_write_lock_until(cth_rwlock *rwlock, cth_time deadline) {
+    return cth__write_lock_slow(rwlock, deadline);
+}
+
+CTH_API cth_status cth_rwlock_try_write_lock(cth_rwlock *rwlock) {
+    const cth_status status = cth__write_lock_slow(rwlock, 0);
+    return status == CTH_TIMEDOUT || status == CTH_DEADLOCK ? CTH_BUSY : status;
+}
+
+/* Tell whether the calling thread holds the lock for writing. */
+static bool cth__writes(const cth_rwlock *rwlock) {
+    // relaxed: if the word names this thread, then this thread put it there.
+    const uint32_t word = cth__load((cth__word *)(uintptr_t)&rwlock->word, relaxed);
+    return cth__tls != NULL && (word & ~CTH__SLEEPERS) == (cth__tls->me | CTH__WRITING);
+}
+
+CTH_API CTH__NOINLINE cth_status cth__write_unlock_slow(cth_rwlock *rwlock) {
+    if (!cth__writes(rwlock)) {
+        return CTH_NOT_OWNER;
+    }
+    cth__wakes wakes = {0};
+    cth__bucket *bucket = cth__bucket_lock(rwlock, cth__tls);
+    cth__rwlock_pass(rwlock, bucket, false, &wakes);
+    cth__bucket_close(bucket, &wakes);
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_rwlock_downgrade(cth_rwlock *rwlock) {
+    if (!cth__writes(rwlock)) {
+        return CTH_NOT_OWNER;
+    }
+    cth__wakes wakes = {0};
+    uint32_t lost = 0;
+    cth__bucket *bucket = cth__bucket_lock(rwlock, cth__tls);
+    const cth__waiter *reader = cth__wanting(bucket, rwlock, &cth__wants_read);
+    const uint32_t leave = cth__next(bucket, NULL, rwlock) != NULL ? CTH__SLEEPERS : 0;
+    // [rwlock.B] release: publishes the writing; pairs with [rwlock.A].
+    cth__store(&rwlock->word, CTH__READER | leave, release);
+    if (reader != NULL) {
+        // Woken readers need not queue behind writers: who waited for this writer goes with it.
+        (void)cth__claim_readers(bucket, rwlock, 0, &wakes, &lost);
+    }
+    cth__bucket_close(bucket, &wakes);
+    return CTH_OK;
+}
+
+CTH_API void cth_rwlock_assert_write_held(const cth_rwlock *rwlock) {
+    if (!cth__writes(rwlock)) {
+        cth__panic_status("cth_rwlock_assert_write_held", CTH_NOT_OWNER);
+    }
+}
+
+CTH_API cth_status cth_rwlock_destroy(cth_rwlock *rwlock) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    // relaxed: nobody else may use it now; else BUSY is as good an answer as any.
+    if ((cth__load(&rwlock->word, relaxed) & ~CTH__SLEEPERS) != 0 ||
+        cth__has_waiters(rwlock, self)) {
+        return CTH_BUSY;
+    }
+#  ifdef CTHREADS_DEBUG
+    cth__store(&rwlock->word, CTH__POISON, relaxed); // relaxed: as above
 #  endif
     return CTH_OK;
 }
@@ -4461,6 +5461,29 @@ CTH_API cth_status cth_cond_wait_until(cth_cond *cond, cth_mutex *mutex, cth_tim
                                  .site = CTH__CALL_SITE()};
     const cth_status status = cth__park(self, &w, 1, &desc, NULL);
     (void)cth_mutex_lock(mutex);
+    return status;
+}
+
+CTH_API cth_status cth_cond_wait_rmutex(cth_cond *cond, cth_rmutex *rmutex) {
+    return cth_cond_wait_rmutex_until(cond, rmutex, CTH_FOREVER);
+}
+
+CTH_API cth_status cth_cond_wait_rmutex_until(cth_cond *cond,
+                                              cth_rmutex *rmutex,
+                                              cth_time deadline) {
+    // relaxed: if the word names this thread, then this thread put it there.
+    const uint32_t word = cth__load(&rmutex->mutex.word, relaxed);
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    if (cth__tls == NULL || (word & CTH__OWNER) != cth__tls->me) {
+        return CTH_NOT_OWNER;
+    }
+    // All levels go with the mutex; whoever holds it next starts at none.
+    const uint32_t depth = rmutex->depth;
+    rmutex->depth = 0;
+    const cth_status status = cth_cond_wait_until(cond, &rmutex->mutex, deadline);
+    rmutex->depth = depth;
     return status;
 }
 
@@ -4558,9 +5581,6 @@ static cth_status cth__sem_take(cth_sem *sem, cth_time deadline, bool cancellabl
         if ((found & CTH_SEM_MAX) != 0) {
             // [sem.A] acquire: sees what the releasing thread did; pairs with [sem.B], [sem.C].
             if (cth__cas(&sem->word, &found, found - 1, acquire, relaxed)) {
-                if (used != 0) {
-                    cth__spin_learn(self, used, !spun_out);
-                }
                 return CTH_OK;
             }
             continue;
@@ -4570,7 +5590,6 @@ static cth_status cth__sem_take(cth_sem *sem, cth_time deadline, bool cancellabl
                 continue;
             }
             spun_out = true;
-            cth__spin_learn(self, used, false);
         }
         if (cth__passed(deadline)) {
             return CTH_TIMEDOUT;
@@ -4770,7 +5789,6 @@ CTH_API CTH__NOINLINE cth_status cth__event_wait_slow(cth_event *event, cth_time
         }
         if (!spun_out) {
             spun_out = true;
-            cth__spin_learn(self, used, false);
         }
         if (cth__passed(deadline)) {
             return CTH_TIMEDOUT;
@@ -4797,9 +5815,6 @@ CTH_API CTH__NOINLINE cth_status cth__event_wait_slow(cth_event *event, cth_time
                                      .site = CTH__CALL_SITE()};
         return cth__park(self, &w, 1, &desc, NULL);
     }
-    if (!spun_out) {
-        cth__spin_learn(self, used, true);
-    }
     return CTH_OK;
 }
 
@@ -4818,23 +5833,502 @@ CTH_API cth_status cth_event_destroy(cth_event *event) {
 }
 
 /* ------------------------------------------------------------------------------------------------
+   >>impl:latch
+
+   The word is the count, with bit 31 while a record may be queued. The done that brings it to zero
+   clears the word under the bucket lock and then claims all waiters; it no longer touches the
+   latch.
+   ------------------------------------------------------------------------------------------------ */
+
+#  define CTH__LATCH_SLEEPERS UINT32_C(0x80000000)
+
+CTH_API cth_status cth_latch_add(cth_latch *latch, int n) {
+    if (n < 0) {
+        return CTH_INVALID;
+    }
+    // relaxed: adding publishes nothing; the compare-and-swap checks the guess.
+    uint32_t found = cth__load(&latch->word, relaxed);
+    do {
+        if ((uint32_t)n > INT32_MAX - (found & INT32_MAX)) {
+            return CTH_OVERFLOW;
+        }
+        // relaxed: as above; as a read-modify-write it keeps what done published.
+    } while (!cth__cas(&latch->word, &found, found + (uint32_t)n, relaxed, relaxed));
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_latch_done(cth_latch *latch) {
+    cth__bucket *bucket = NULL;
+    // relaxed: the compare-and-swap decides.
+    uint32_t found = cth__load(&latch->word, relaxed);
+    for (;;) {
+        const uint32_t count = found & INT32_MAX;
+        if (count == 0) {
+            if (bucket != NULL) {
+                cth__unlock(&bucket->lock);
+            }
+            return CTH_OVERFLOW;
+        }
+        if (found == (CTH__LATCH_SLEEPERS | 1) && bucket == NULL) {
+            cth__self *self = cth__self_get();
+            if (self == NULL) {
+                return CTH_NOMEM;
+            }
+            bucket = cth__bucket_lock(latch, self);
+        }
+        // [latch.B] release: publishes to all who see zero; pairs with [latch.A]. The chain of
+        // read-modify-writes keeps what earlier dones published.
+        if (cth__cas(&latch->word, &found, count == 1 ? 0 : found - 1, release, relaxed)) {
+            break;
+        }
+    }
+    if (bucket != NULL) {
+        cth__wakes wakes = {0};
+        if (found == (CTH__LATCH_SLEEPERS | 1)) {
+            cth__claim_all(bucket, latch, &wakes);
+        }
+        cth__bucket_close(bucket, &wakes);
+    }
+    return CTH_OK;
+}
+
+CTH_API int cth_latch_count(const cth_latch *latch) {
+    // relaxed: a report on a moment that is over.
+    return (int)(cth__load((cth__word *)(uintptr_t)&latch->word, relaxed) & INT32_MAX);
+}
+
+CTH_API CTH__NOINLINE cth_status cth__latch_wait_slow(cth_latch *latch, cth_time deadline) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    uint32_t used = 0;
+    for (;;) {
+        // [latch.A] acquire: sees what was done before the count fell; pairs with [latch.B].
+        uint32_t found = cth__load(&latch->word, acquire);
+        if ((found & INT32_MAX) == 0) {
+            return CTH_OK;
+        }
+        if (deadline != 0 && (found & CTH__LATCH_SLEEPERS) == 0 && cth__spin(self, &used)) {
+            continue;
+        }
+        if (cth__passed(deadline)) {
+            return CTH_TIMEDOUT;
+        }
+        cth__waiter w;
+        cth__bucket *bucket = cth__bucket_lock(latch, self);
+        found = cth__load(&latch->word, relaxed); // relaxed: zero is read again above
+        // relaxed: only makes the last done come to this bucket.
+        while ((found & INT32_MAX) != 0 && (found & CTH__LATCH_SLEEPERS) == 0 &&
+               !cth__cas(&latch->word, &found, found | CTH__LATCH_SLEEPERS, relaxed, relaxed)) {
+        }
+        if ((found & INT32_MAX) == 0) {
+            cth__unlock(&bucket->lock);
+            continue;
+        }
+        cth__enqueue(bucket, &w, latch, self, 0);
+        cth__unlock(&bucket->lock);
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .cancellable = true,
+                                     .what = "latch",
+                                     .object = latch,
+                                     .site = CTH__CALL_SITE()};
+        return cth__park(self, &w, 1, &desc, NULL);
+    }
+}
+
+CTH_API cth_status cth_latch_destroy(cth_latch *latch) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    return cth__has_waiters(latch, self) ? CTH_BUSY : CTH_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:barrier
+
+   Everything happens under the bucket lock, so who arrives, completes or breaks is decided in one
+   order. Those inside sleep on their own claims and do not look at the barrier again, which may be
+   freed by the first of them to return. While an action runs the barrier is COMPLETING: the records
+   of those inside have been taken out, so no deadline can end their wait, and those who come for
+   the next meeting wait outside.
+   ------------------------------------------------------------------------------------------------ */
+
+enum { CTH__BARRIER_COMPLETING = 1, CTH__BARRIER_BROKEN = 2 };
+
+// Where a queued record stands, in its `data`: counted, or waiting for an action to end.
+static char cth__inside, cth__outside;
+
+CTH_API cth_status cth_barrier_init(cth_barrier *barrier,
+                                    int parties,
+                                    const cth_barrier_desc *desc) {
+    if (barrier == NULL || parties < 1) {
+        return CTH_INVALID;
+    }
+    const cth_barrier fresh = CTH_BARRIER_INIT(0);
+    *barrier = fresh;
+    barrier->parties = (uint32_t)parties;
+    if (desc != NULL) {
+        barrier->action = desc->action;
+        barrier->arg = desc->arg;
+    }
+    return CTH_OK;
+}
+
+/* Break the meeting: all inside are spoiled; `stays`: until reset. Under the bucket lock;
+   afterwards the barrier may be gone, so its fields are set before. */
+static void cth__barrier_break(cth_barrier *barrier,
+                               cth__bucket *bucket,
+                               bool stays,
+                               cth__wakes *wakes) {
+    if ((barrier->state & CTH__BARRIER_COMPLETING) == 0) { // else completion wins for those inside
+        barrier->arrived = 0;
+    }
+    barrier->state &= CTH__BARRIER_COMPLETING;
+    barrier->state |= stays ? CTH__BARRIER_BROKEN : 0U;
+    cth__waiter *w = cth__next(bucket, NULL, barrier);
+    while (w != NULL) {
+        cth__waiter *next = cth__next(bucket, w, barrier);
+        (void)cth__claim(bucket, w, CTH__SPOILED, wakes);
+        w = next;
+    }
+}
+
+/* The last to come: run the action, if any, and open the barrier. The bucket is locked. */
+static cth_status cth__barrier_complete(cth_barrier *barrier, cth__bucket *bucket) {
+    cth_status status = CTH_OK;
+    cth__wakes wakes = {0};
+    cth__bucket taken = {.head = NULL, .tail = NULL}; // the records of those inside
+    cth__waiter *w;
+    while ((w = cth__next(bucket, NULL, barrier)) != NULL) {
+        cth__unlink(bucket, w);
+        w->next = NULL;
+        w->prev = taken.tail;
+        *(w->prev != NULL ? &w->prev->next : &taken.head) = w;
+        taken.tail = w;
+    }
+    if (barrier->action != NULL) {
+        barrier->state |= CTH__BARRIER_COMPLETING;
+        cth__unlock(&bucket->lock);
+        status = barrier->action(barrier->arg);
+        bucket = cth__bucket_lock(barrier, cth__tls);
+    }
+    barrier->arrived = 0;
+    barrier->state &= CTH__BARRIER_BROKEN;
+    barrier->state |= status != CTH_OK ? CTH__BARRIER_BROKEN : 0U;
+    cth__claim_all(bucket, barrier, &wakes); // those outside try again
+    while ((w = taken.head) != NULL) {
+        (void)cth__claim(&taken, w, status == CTH_OK ? 0 : CTH__SPOILED, &wakes);
+    }
+    cth__bucket_close(bucket, &wakes);
+    return status;
+}
+
+CTH_API cth_status cth_barrier_wait(cth_barrier *barrier, uint32_t *index) {
+    return cth_barrier_wait_until(barrier, index, CTH_FOREVER);
+}
+
+CTH_API cth_status cth_barrier_wait_until(cth_barrier *barrier,
+                                          uint32_t *index,
+                                          cth_time deadline) {
+    if (deadline < 0 || barrier->parties == 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    for (;;) {
+        uint32_t place = 0;
+        cth__waiter w;
+        cth__bucket *bucket = cth__bucket_lock(barrier, self);
+        if ((barrier->state & CTH__BARRIER_BROKEN) != 0) {
+            cth__unlock(&bucket->lock);
+            return CTH_BROKEN;
+        }
+        w.data = &cth__outside;
+        if ((barrier->state & CTH__BARRIER_COMPLETING) == 0) {
+            w.data = &cth__inside;
+            place = barrier->parties - ++barrier->arrived;
+            if (place == 0) {
+                const cth_status status = cth__barrier_complete(barrier, bucket);
+                if (status == CTH_OK && index != NULL) {
+                    *index = 0;
+                }
+                return status;
+            }
+        }
+        cth__enqueue(bucket, &w, barrier, self, 0);
+        cth__unlock(&bucket->lock);
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .cancellable = true,
+                                     .spin = true,
+                                     .settle = true,
+                                     .what = "barrier",
+                                     .object = barrier,
+                                     .site = CTH__CALL_SITE()};
+        uint32_t won = 0;
+        const cth_status status = cth__park(self, &w, 1, &desc, &won);
+        if (status != CTH_OK) { // the bucket is locked
+            cth__wakes wakes = {0};
+            if (w.data == &cth__inside) {
+                cth__barrier_break(barrier, bucket, true, &wakes);
+            }
+            cth__bucket_close(bucket, &wakes);
+            return status;
+        }
+        if ((won & CTH__SPOILED) != 0) {
+            return CTH_BROKEN;
+        }
+        if (w.data == &cth__inside) {
+            if (index != NULL) {
+                *index = place;
+            }
+            return CTH_OK;
+        }
+    }
+}
+
+static cth_status cth__barrier_spoil(cth_barrier *barrier, bool stays) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__wakes wakes = {0};
+    cth__bucket *bucket = cth__bucket_lock(barrier, self);
+    cth__barrier_break(barrier, bucket, stays, &wakes);
+    cth__bucket_close(bucket, &wakes);
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_barrier_reset(cth_barrier *barrier) {
+    return cth__barrier_spoil(barrier, false);
+}
+
+CTH_API cth_status cth_barrier_abort(cth_barrier *barrier) {
+    return cth__barrier_spoil(barrier, true);
+}
+
+CTH_API uint32_t cth_barrier_parties(const cth_barrier *barrier) {
+    return barrier->parties;
+}
+
+/* One of the barrier's fields, read under the bucket lock. */
+static uint32_t cth__barrier_read(cth_barrier *barrier, const uint32_t *field) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return 0;
+    }
+    cth__bucket *bucket = cth__bucket_lock(barrier, self);
+    const uint32_t value = *field;
+    cth__unlock(&bucket->lock);
+    return value;
+}
+
+CTH_API uint32_t cth_barrier_waiting(cth_barrier *barrier) {
+    return cth__barrier_read(barrier, &barrier->arrived);
+}
+
+CTH_API bool cth_barrier_is_broken(cth_barrier *barrier) {
+    return (cth__barrier_read(barrier, &barrier->state) & CTH__BARRIER_BROKEN) != 0;
+}
+
+CTH_API cth_status cth_barrier_destroy(cth_barrier *barrier) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    return cth__has_waiters(barrier, self) || cth_barrier_waiting(barrier) != 0 ? CTH_BUSY : CTH_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------
+   >>impl:once
+
+   The word names the thread that runs the function, as a mutex does. Its end, done or not, is
+   stored under the bucket lock if anybody may sleep, who then look at the word again.
+   ------------------------------------------------------------------------------------------------ */
+
+#  define CTH__ONCE_DONE UINT32_C(2)
+
+CTH_API CTH__NOINLINE cth_status cth__once_call_slow(cth_once *once,
+                                                     cth_status (*fn)(void *arg),
+                                                     void *arg) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    uint32_t used = 0;
+    for (;;) {
+        // [once.A] acquire: sees what the function did; pairs with [once.B].
+        uint32_t found = cth__load(&once->word, acquire);
+        if (found == CTH__ONCE_DONE) {
+            return CTH_OK;
+        }
+        if (found == 0) {
+            // [once.A] acquire: sees what a run that failed did; pairs with [once.B].
+            if (!cth__cas(&once->word, &found, self->me, acquire, relaxed)) {
+                continue;
+            }
+            const cth_status status = fn(arg);
+            const uint32_t end = status == CTH_OK ? CTH__ONCE_DONE : 0;
+            found = self->me;
+            // [once.B] release: publishes what the function did; pairs with [once.A].
+            if (!cth__cas(&once->word, &found, end, release, relaxed)) {
+                cth__wakes wakes = {0};
+                cth__bucket *bucket = cth__bucket_lock(once, self);
+                cth__store(&once->word, end, release); // [once.B] release, as above
+                cth__claim_all(bucket, once, &wakes);
+                cth__bucket_close(bucket, &wakes);
+            }
+            return status;
+        }
+        if ((found & CTH__OWNER) == self->me) {
+            return CTH_DEADLOCK;
+        }
+        if ((found & CTH__SLEEPERS) == 0) {
+            if (cth__spin(self, &used)) {
+                continue;
+            }
+            // relaxed: only makes the runner come to the bucket.
+            if (!cth__cas(&once->word, &found, found | CTH__SLEEPERS, relaxed, relaxed)) {
+                continue;
+            }
+        }
+        cth__waiter w;
+        cth__bucket *bucket = cth__bucket_lock(once, self);
+        found = cth__load(&once->word, relaxed); // relaxed: read again above
+        if ((found & CTH__SLEEPERS) == 0) {
+            cth__unlock(&bucket->lock);
+            continue;
+        }
+        cth__enqueue(bucket, &w, once, self, 0);
+        cth__unlock(&bucket->lock);
+        const cth__wait_desc desc = {.deadline = CTH_FOREVER,
+                                     .what = "once",
+                                     .object = once,
+                                     .owner = &once->word,
+                                     .site = CTH__CALL_SITE()};
+        (void)cth__park(self, &w, 1, &desc, NULL);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------
    >>impl:scoped
    ------------------------------------------------------------------------------------------------ */
 
-static void cth__scope_leave_sem(void *lock) {
-    const cth_status status = cth_sem_release((cth_sem *)lock);
+static void cth__scope_end(cth_status status, const char *what) {
     if (status != CTH_OK) {
-        cth__panic_status("end of CTH_WITH on a semaphore", status);
+        cth__panic_status(what, status);
     }
+}
+
+static void cth__scope_leave_rmutex(void *lock) {
+    cth__scope_end(cth_rmutex_unlock((cth_rmutex *)lock), "end of CTH_WITH on an rmutex");
+}
+
+CTH_API cth__scope cth__scope_rmutex(cth_rmutex *lock) {
+    const cth__scope scope = {lock, cth__scope_leave_rmutex, false};
+    cth__scope_end(cth_rmutex_lock(lock), "CTH_WITH on an rmutex");
+    return scope;
+}
+
+static void cth__scope_leave_read(void *lock) {
+    cth__scope_end(cth_rwlock_read_unlock((cth_rwlock *)lock), "end of CTH_WITH_READ");
+}
+
+CTH_API cth__scope cth__scope_read(cth_rwlock *lock) {
+    const cth__scope scope = {lock, cth__scope_leave_read, false};
+    cth__scope_end(cth_rwlock_read_lock(lock), "CTH_WITH_READ");
+    return scope;
+}
+
+static void cth__scope_leave_write(void *lock) {
+    cth__scope_end(cth_rwlock_write_unlock((cth_rwlock *)lock), "end of CTH_WITH_WRITE");
+}
+
+CTH_API cth__scope cth__scope_write(cth_rwlock *lock) {
+    const cth__scope scope = {lock, cth__scope_leave_write, false};
+    cth__scope_end(cth_rwlock_write_lock(lock), "CTH_WITH_WRITE");
+    return scope;
+}
+
+static void cth__scope_leave_sem(void *lock) {
+    cth__scope_end(cth_sem_release((cth_sem *)lock), "end of CTH_WITH on a semaphore");
 }
 
 CTH_API cth__scope cth__scope_sem(cth_sem *lock) {
     const cth__scope scope = {lock, cth__scope_leave_sem, false};
-    const cth_status status = cth__sem_take(lock, CTH_FOREVER, false, CTH__CALL_SITE());
-    if (status != CTH_OK) {
-        cth__panic_status("CTH_WITH on a semaphore", status);
-    }
+    cth__scope_end(cth__sem_take(lock, CTH_FOREVER, false, CTH__CALL_SITE()),
+                   "CTH_WITH on a semaphore");
     return scope;
+}
+
+CTH_API cth__all cth__all_enter(const cth__all_item *items, size_t n) {
+    cth__all all = {.n = 0};
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0;
+        while (at < all.n && (uintptr_t)all.items[at].lock < (uintptr_t)items[i].lock) {
+            at++;
+        }
+        if (at == all.n || all.items[at].lock != items[i].lock) {
+            memmove(&all.items[at + 1], &all.items[at], (all.n - at) * sizeof all.items[0]);
+            all.items[at] = items[i];
+            all.n++;
+        }
+    }
+    for (size_t i = 0; i < all.n; i++) {
+        void *lock = all.items[i].lock;
+        cth__scope_end(all.items[i].kind == 0   ? cth_mutex_lock((cth_mutex *)lock)
+                       : all.items[i].kind == 1 ? cth_rmutex_lock((cth_rmutex *)lock)
+                                                : cth_rwlock_write_lock((cth_rwlock *)lock),
+                       "CTH_WITH_ALL");
+    }
+    return all;
+}
+
+CTH_API void cth__all_leave(cth__all *all) {
+    for (size_t i = all->n; i > 0; i--) {
+        void *lock = all->items[i - 1].lock;
+        cth__scope_end(all->items[i - 1].kind == 0   ? cth_mutex_unlock((cth_mutex *)lock)
+                       : all->items[i - 1].kind == 1 ? cth_rmutex_unlock((cth_rmutex *)lock)
+                                                     : cth_rwlock_write_unlock((cth_rwlock *)lock),
+                       "end of CTH_WITH_ALL");
+    }
+    all->done = true;
+}
+
+// The innermost CTH_ATOMICALLY block of the thread.
+static _Thread_local cth__undo *cth__undo_top;
+
+CTH_API bool cth__undo_enter(cth__undo *undo, void *object, void *saved, size_t size) {
+    undo->object = object;
+    undo->saved = saved;
+    undo->size = size;
+    undo->outer = cth__undo_top;
+    cth__undo_top = undo;
+    memcpy(saved, object, size);
+    return true;
+}
+
+CTH_API void cth__undo_leave(void *p) {
+    cth__undo *undo = (cth__undo *)p;
+    cth__undo_top = undo->outer;
+    if (undo->rollback) {
+        memcpy(undo->object, undo->saved, undo->size);
+    }
+    cth__scope_leave(&undo->scope);
+    undo->done = true;
+}
+
+CTH_API void cth__undo_mark(void) {
+    if (cth__undo_top == NULL) {
+        cth__panic("CTH_ROLLBACK outside of CTH_ATOMICALLY");
+    }
+    cth__undo_top->rollback = true;
 }
 
 #  if CTH__HAS_THREADS_H

@@ -1,0 +1,45 @@
+/* Sizes and places of all public fields, as the compiler sees them: compiled once as C and once as
+   C++, and compared by use.cpp. */
+#include "layout.h"
+
+#ifdef __cplusplus
+#  define PROBE layout_cxx
+#else
+#  define PROBE layout_c
+#endif
+
+#define SIZE(type)         sizeof(type)
+#define PLACE(type, field) offsetof(type, field)
+
+const size_t *PROBE(size_t *count) {
+    static const size_t layout[] = {
+        SIZE(cth_mutex),
+        SIZE(cth_cond),
+        SIZE(cth_sem),
+        SIZE(cth_event),
+        SIZE(cth_cancel),
+        SIZE(cth_local),
+        SIZE(cth_rng),
+        SIZE(cth_thread_desc),
+        SIZE(cth_sem_desc),
+        SIZE(cth_status),
+        SIZE(cth__under),
+        PLACE(cth_sem, bound),
+        PLACE(cth_cancel, flags),
+        PLACE(cth_cancel, reason),
+        PLACE(cth_cancel, parent),
+        PLACE(cth_cancel, deadline),
+        PLACE(cth_local, slot),
+        PLACE(cth_thread_desc, daemon),
+        PLACE(cth_thread_desc, cancel),
+        PLACE(cth_sem_desc, saturating),
+#ifdef CTHREADS_SIM
+        SIZE(cth_sim_desc),
+        SIZE(cth_sim_report),
+        PLACE(cth_sim_desc, report),
+        PLACE(cth_sim_report, text),
+#endif
+    };
+    *count = sizeof(layout) / sizeof(layout[0]);
+    return layout;
+}

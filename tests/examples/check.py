@@ -1,0 +1,602 @@
+#!/usr/bin/env python3
+"""Run a demo program and check what must be true of its output in every run.
+
+    check.py ARTICLE/FILE EXE            run it once, in real time
+    check.py ARTICLE/FILE EXE --sim [N]  EXE was built with -DCTHREADS_SIM: run the seeds 1..N
+                                         (20), each twice, which must give the same output twice
+    check.py --index EXAMPLES            every program in the folder has an entry here and a line
+                                         in its README.md, and the other way round
+
+The checks are invariants, not one lucky order: what the scheduler may change is left open. Times
+are checked in one direction only: never early. In a simulator run the clock is virtual, so there
+an order that follows from the sleeps is checked too (`run.sim`).
+
+A program without an entry fails. So does one that ends with a status other than 0, writes a thread
+failure to stderr, or does not end.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+
+REAL_LIMIT = 110  # seconds until a program counts as hanging: a watchdog, not a speed test
+SIM_LIMIT = 60
+SEEDS = 20
+CTIME = re.compile(r"^(?P<name>Thread-\d): \w{3} \w{3} [ \d]\d (\d\d):(\d\d):(\d\d) \d{4}$")
+
+
+class Bad(Exception):
+    """An invariant that does not hold."""
+
+
+def need(condition, message):
+    if not condition:
+        raise Bad(message)
+
+
+class Run:
+    """One run of a program: its lines, how long it took, and whether time was virtual."""
+
+    def __init__(self, text, elapsed, sim):
+        need(text == "" or text.endswith("\n"), "the output ends in the middle of a line")
+        self.lines = text.splitlines()
+        self.elapsed = elapsed
+        self.sim = sim
+
+    def at_least(self, seconds):
+        """The program may not be faster than its sleeps. Virtual time is not seen from outside."""
+        need(self.sim or self.elapsed >= seconds,
+             "it took %.3f s, less than %g s" % (self.elapsed, seconds))
+
+    def exactly(self, *lines):
+        need(self.lines == list(lines), "expected exactly these lines: %r" % (lines,))
+
+    def any_order(self, *lines):
+        need(sorted(self.lines) == sorted(lines),
+             "expected these lines in any order: %r" % (lines,))
+
+    def before(self, first, second):
+        """Both lines are there, and the first one stands before the second one."""
+        for line in (first, second):
+            need(self.lines.count(line) == 1, "expected one line %r" % line)
+        need(self.lines.index(first) < self.lines.index(second),
+             "%r must come before %r" % (first, second))
+
+    def in_order(self, *lines):
+        for first, second in zip(lines, lines[1:]):
+            self.before(first, second)
+
+    def times(self, delays, prints):
+        """Every thread printed `prints` lines with the time, its delay apart. Returns the names in
+        the order of their lines."""
+        stamps = {}
+        names = []
+        for line in self.lines:
+            match = CTIME.match(line)
+            if match:
+                hour, minute, second = (int(part) for part in match.groups()[1:])
+                stamps.setdefault(match["name"], []).append((hour * 60 + minute) * 60 + second)
+                names.append(match["name"])
+        need(set(stamps) == set(delays), "time lines of %s, expected those of %s"
+             % (sorted(stamps), sorted(delays)))
+        for name, delay in delays.items():
+            need(len(stamps[name]) == prints, "%s printed %d times" % (name, len(stamps[name])))
+            for earlier, later in zip(stamps[name], stamps[name][1:]):
+                gap = (later - earlier) % 86400
+                # The wall clock may be adjusted while the program runs; virtual time may not.
+                need(gap >= (delay if self.sim else delay - 1),
+                     "two lines of %s are %d s apart, not %d s" % (name, gap, delay))
+        return names
+
+    def never_inside_more_than(self, limit, enter, leave, count):
+        """Lines that match `enter` and `leave` (group 1: who) come in pairs, `count` of them, and
+        at no point are more than `limit` open. Returns the greatest number that was open."""
+        inside, done, most = set(), set(), 0
+        for line in self.lines:
+            entered, left = re.fullmatch(enter, line), re.fullmatch(leave, line)
+            need(entered or left, "unexpected line %r" % line)
+            if entered:
+                who = entered[1]
+                need(who not in inside and who not in done, "%s entered twice" % who)
+                inside.add(who)
+                most = max(most, len(inside))
+                need(len(inside) <= limit, "%d inside at %r" % (len(inside), line))
+            else:
+                need(left[1] in inside, "%s left without having entered" % left[1])
+                inside.remove(left[1])
+                done.add(left[1])
+        need(not inside and len(done) == count, "%d of %d came through" % (len(done), count))
+        return most
+
+
+def blocks(names, length):
+    """The names come in blocks of `length` equal ones."""
+    for start in range(0, len(names), length):
+        block = names[start:start + length]
+        need(len(set(block)) == 1 and len(block) == length, "the blocks interleave: %s" % names)
+
+
+ENTRIES = {}
+
+
+class Entry:
+    """What is known of one program: its check, its arguments, and what some seed must show."""
+
+    def __init__(self, check, args, sim_args, shows, normal):
+        self.check = check
+        self.args = args
+        self.sim_args = args if sim_args is None else sim_args
+        self.shows = shows
+        self.normal = normal
+
+
+def entry(*names, args=(), sim_args=None, shows=None, normal=None):
+    """Make the function the check of these programs. `sim_args` replaces the arguments in the
+    simulator. `shows(lines)`: among SEEDS seeds or more it is true for one and false for another.
+    `normal(text)` takes out of the output what may differ between two runs of a seed."""
+
+    def register(function):
+        for name in names:
+            assert name not in ENTRIES, name
+            ENTRIES[name] = Entry(function, args, sim_args, shows, normal)
+        return function
+
+    return register
+
+
+# ---- master_python_threading, python_multithreading --------------------------------------------
+
+
+@entry("master_python_threading/a1_functional_style",
+       "master_python_threading/a1_functional_style_fixed",
+       "python_multithreading/b2_thread_module",
+       "python_multithreading/b2_thread_module_fixed")
+def two_clocks(run):
+    run.times({"Thread-1": 2, "Thread-2": 4}, 5)
+    need(len(run.lines) == 10, "more than the ten lines")
+    run.at_least(20)
+
+
+@entry("master_python_threading/a2_class_style")
+def class_style(run):
+    run.times({"Thread-1": 1, "Thread-2": 2}, 5)
+    answers = [line for line in run.lines if "Alive?" in line]
+    need(answers == ["Thread-1 is Alive? False", "Thread-1 is Alive? True",
+                     "Thread-1 is Alive? False"], "the answers were %s" % answers)
+    need(run.lines[0] == answers[0], "a thread ran before it was started")
+    need(run.lines[-2:] == [answers[2], "exit"], "something came after the joins")
+    for name in ("Thread-1", "Thread-2"):
+        start, end = "Thread Start:" + name, "Thread Exit:" + name
+        run.before(start, end)
+        mine = [line for line in run.lines if line.startswith(name + ": ") or line in (start, end)]
+        need(mine[0] == start and mine[-1] == end, "%s printed outside its start and exit" % name)
+    need(len(run.lines) == 10 + 3 + 4 + 1, "%d lines" % len(run.lines))
+    run.at_least(10)
+
+
+@entry("master_python_threading/a3_lock")
+def two_blocks(run):
+    blocks(run.times({"Thread-1": 1, "Thread-2": 2}, 3), 3)
+    need(len(run.lines) == 6, "more than the six lines")
+    run.at_least(9)
+
+
+@entry("python_multithreading/b1_simple_thread")
+def simple_thread(run):
+    run.exactly("0", "1", "2", "3", "4")
+    run.at_least(5)
+
+
+@entry("python_multithreading/b3_lock")
+def two_named_blocks(run):
+    blocks(run.times({"Thread-1": 1, "Thread-2": 2}, 3), 3)
+    need(len(run.lines) == 9, "%d lines" % len(run.lines))
+    need(run.lines[-1] == "Main thread exiting", "the main thread was not last")
+    for name in ("Thread-1", "Thread-2"):
+        start = "Starting thread:" + name
+        need(run.lines.count(start) == 1, "expected one line %r" % start)
+        first = next(i for i, line in enumerate(run.lines) if line.startswith(name + ": "))
+        need(run.lines.index(start) < first, "%s printed before it started" % name)
+        # Time stands still until both threads wait, so both have said that they started.
+        need(not run.sim or start in run.lines[:2], "%s started late" % name)
+    run.at_least(9)
+
+
+@entry("python_multithreading/b4_thread_local")
+def thread_local(run):
+    run.any_order("Hello, Alice (in Thread-A)", "Hello, Bob (in Thread-B)")
+
+
+# ---- python_threads ----------------------------------------------------------------------------
+
+
+@entry("python_threads/c1_target_function")
+def target_function(run):
+    run.any_order("Alice is running", "Main thread")
+
+
+@entry("python_threads/c2_subclass")
+def subclass(run):
+    run.exactly("Bob is running")
+
+
+@entry("python_threads/c4_join")
+def join(run):
+    run.exactly("Dave is running", "Main thread continues")
+    run.at_least(2)
+
+
+@entry("python_threads/c5_shared_data")
+def shared_data(run):
+    run.exactly("Eve_modified (thread)", "Eve_modified (main thread)")
+
+
+@entry("python_threads/c6_same_process", normal=lambda text: re.sub(r"\d+", "PID", text))
+def same_process(run):
+    found = [re.fullmatch(r"(Thread|Main thread) PID: (\d+)", line) for line in run.lines]
+    need(all(found) and sorted(match[1] for match in found) == ["Main thread", "Thread"],
+         "expected one line of each thread")
+    need(len({match[2] for match in found}) == 1, "two PIDs")
+
+
+@entry("python_threads/c7_active_count")
+def active_count(run):
+    run.exactly("2", "Main thread", "Frank is running")
+    run.at_least(2)
+
+
+@entry("python_threads/c7_enumerate")
+def enumerate_threads(run):
+    need(run.lines[:2] == ["3 threads", "MainThread"], "main must be the first of three")
+    need(sorted(run.lines[2:4]) == ["Frank", "Helen (daemon)"], "the other two are missing")
+    need(run.lines[4:] == ["Frank is done", "Helen is done"], "the end is missing")
+
+
+@entry("python_threads/c8_name")
+def name(run):
+    run.exactly("Main thread MainThread", "Thread-1")
+    run.at_least(1)
+
+
+@entry("python_threads/c9_is_alive")
+def is_alive(run):
+    run.in_order("True", "Main thread", "Grace is over")
+    run.before("Grace is running", "Grace is over")
+    need(len(run.lines) == 4 and run.lines[-1] == "Grace is over", "four lines, that one last")
+    run.at_least(2)
+
+
+@entry("python_threads/c11_deadlock")
+def no_deadlock(run):
+    pairs = [["%s acquired Lock %s" % (who, lock) for lock in "AB"]
+             for who in ("Thread-1", "Thread-2")]
+    need(run.lines in (pairs[0] + pairs[1], pairs[1] + pairs[0]), "the two pairs are mixed")
+    run.at_least(2)
+
+
+@entry("python_threads/c11_deadlock_timed",
+       shows=lambda lines: lines[0].startswith("Thread-1"))
+def deadlock_timed(run):
+    gave_up = {"Thread-1 gave up Lock A": "Thread-1", "Thread-2 gave up Lock B": "Thread-2"}
+    through = {"Thread-1 acquired both locks": "Thread-1",
+               "Thread-2 acquired both locks": "Thread-2"}
+    need(run.lines and run.lines[0] in gave_up, "there was no deadlock to get out of")
+    done = set()
+    for line in run.lines:
+        need(line in gave_up or line in through, "unexpected line %r" % line)
+        who = gave_up.get(line) or through.get(line)
+        need(who not in done, "%s went on after its end" % who)
+        if line in through:
+            done.add(who)
+    need(len(done) == 2, "not both threads got through")
+    run.at_least(0.1)
+
+
+@entry("python_threads/c12_semaphore")
+def semaphore_tasks(run):
+    most = run.never_inside_more_than(3, r"(Task \d) is working", r"(Task \d) finished", 10)
+    need(not run.sim or most == 3, "never three at a time")
+    run.at_least(4)
+
+
+@entry("python_threads/c13_event")
+def traffic_light(run):
+    run.before("Red light!", "Green light!")
+    for i in range(5):
+        waits, drives = "Car-%d waiting for green..." % i, "Car-%d drives!" % i
+        run.before(waits, drives)
+        run.before("Green light!", drives)
+        if run.sim:  # no car can be late where time stands still until all wait
+            run.before(waits, "Green light!")
+    need(len(run.lines) == 12, "%d lines" % len(run.lines))
+    run.at_least(2)
+
+
+# ---- python_threading --------------------------------------------------------------------------
+
+
+@entry("python_threading/d1_thread")
+def two_workers(run):
+    run.in_order("A 0", "A 1", "A 2")
+    run.in_order("B 0", "B 1", "B 2")
+    need(len(run.lines) == 6, "%d lines" % len(run.lines))
+    if run.sim:
+        for i in range(3):
+            need({line[2:] for line in run.lines[2 * i:2 * i + 2]} == {str(i)}, "not in step")
+    run.at_least(0.3)
+
+
+# Four threads with that many rounds each: every lock is a scheduling point of the simulator.
+SIM_ROUNDS = 200
+
+
+@entry("python_threading/d2_lock", "python_threading/d2_atomic", sim_args=[str(SIM_ROUNDS)])
+def exact_count(run):
+    run.exactly(str(4 * SIM_ROUNDS) if run.sim else "400000")
+
+
+@entry("python_threading/d2_no_lock", sim_args=[str(SIM_ROUNDS)],
+       shows=lambda lines: int(lines[0]) < 4 * SIM_ROUNDS)
+def lost_updates(run):
+    need(len(run.lines) == 1 and run.lines[0].isdigit(), "expected one number")
+    need(0 < int(run.lines[0]) <= (4 * SIM_ROUNDS if run.sim else 400000), "impossible count")
+
+
+@entry("python_threading/d4_plain_threads")
+def plain_threads(run):
+    run.any_order("A done", "B done", "all finished")
+    need(run.lines[-1] == "all finished", "main did not wait for both")
+    if run.sim:
+        run.before("B done", "A done")
+    run.at_least(0.2)
+
+
+@entry("python_threading/d5_lock")
+def hundred(run):
+    run.exactly("100")
+
+
+@entry("python_threading/d6_daemon")
+def daemon(run):
+    need(set(run.lines) <= {"main is done", "heartbeat", "saved"}, "unexpected line")
+    need(run.lines.count("saved") == 1, "the program did not wait for its thread")
+    need(run.lines.count("main is done") == 1, "main did not end")
+    if run.sim:
+        before = run.lines[:run.lines.index("saved")]
+        need(before == ["main is done"] + 3 * ["heartbeat"], "three heartbeats in one second")
+    run.at_least(1)
+
+
+@entry("python_threading/d6_check_then_act")
+def both_act(run):
+    outcomes = {
+        "balance: -60": ["Alice withdrew 80", "Bob withdrew 80"],
+        "balance: 20": None,
+    }
+    need(len(run.lines) == 3 and run.lines[-1] in outcomes, "impossible balance")
+    if run.sim or run.lines[-1] == "balance: -60":  # in virtual time both always see 100
+        need(sorted(run.lines[:2]) == outcomes["balance: -60"], "expected both to withdraw")
+        need(run.lines[-1] == "balance: -60", "the race did not show")
+
+
+@entry("python_threading/d6_check_then_act_fixed",
+       shows=lambda lines: lines[0].startswith("Bob"))
+def one_acts(run):
+    need(run.lines in (["Alice withdrew 80", "Bob refused", "balance: 20"],
+                       ["Bob withdrew 80", "Alice refused", "balance: 20"]),
+         "exactly one may withdraw")
+    run.at_least(0.1)
+
+
+@entry("python_threading/d6_lock_order")
+def lock_order(run):
+    run.exactly("config 2000, cache 2000, log 2000")
+
+
+@entry("python_threading/d6_thread_names")
+def thread_names(run):
+    need(run.lines[0] == "[MainThread] start" and run.lines[-1] == "[MainThread] end",
+         "main must be first and last")
+    numbered = [line for line in run.lines if re.fullmatch(r"\[Thread-\d+\] working", line)]
+    need(len(numbered) == 1, "the thread without a name is missing")
+    run.before(numbered[0], "[parser] working again")
+    need(run.lines.count("[downloader] working") == 1, "the named thread is missing")
+    need(len(run.lines) == 5, "%d lines" % len(run.lines))
+
+
+# ---- threading_and_synchronization -------------------------------------------------------------
+
+
+@entry("threading_and_synchronization/e1_basic")
+def basic(run):
+    run.exactly("Worker thread running")
+
+
+@entry("threading_and_synchronization/e2_arguments_and_name")
+def arguments(run):
+    run.exactly(*("Thread-1: %d" % i for i in range(5)))
+
+
+@entry("threading_and_synchronization/e3_thread_local")
+def own_names(run):
+    run.any_order("Thread-1", "Thread-2")
+
+
+@entry("threading_and_synchronization/e4_lock")
+def critical_section(run):
+    run.exactly(*3 * ["Accessing critical section"])  # the program itself checks "one at a time"
+
+
+@entry("threading_and_synchronization/e6_semaphore")
+def semaphore(run):
+    most = run.never_inside_more_than(3, r"(Thread-\d) acquired", r"(Thread-\d) released", 5)
+    need(not run.sim or most == 3, "never three at a time")
+    run.at_least(2)
+
+
+@entry("threading_and_synchronization/e7_event")
+def event(run):
+    lines = ["Waiting for event...", "Setting event", "Event has been set"]
+    run.any_order(*lines)
+    need(run.lines[-1] == lines[2], "it went on before the event was set")
+    if run.sim:
+        run.exactly(*lines)
+    run.at_least(1)
+
+
+@entry("threading_and_synchronization/e8_condition",
+       shows=lambda lines: lines[-1].startswith("Consumer gave up"))
+def condition_trap(run):
+    waiting, notifying = "Consumer waiting", "Producer notifying"
+    notified = "Consumer notified"
+    gave_up = "Consumer gave up: no notify while it waited"
+    late = [[notifying, waiting, gave_up],
+            # The producer came more than 2 s late, which only a loaded machine does.
+            [waiting, gave_up, notifying], [waiting, notifying, gave_up]]
+    allowed = [[waiting, notifying, notified]] + (late[:1] if run.sim else late)
+    need(run.lines in allowed, "not what a lost or a received notify looks like")
+
+
+@entry("threading_and_synchronization/e8_condition_fixed",
+       shows=lambda lines: lines[0] == "Producer notifying")
+def condition_fixed(run):
+    run.any_order("Consumer waiting", "Producer notifying", "Consumer notified")
+    need(run.lines[-1] == "Consumer notified", "the consumer did not wait for the producer")
+
+
+@entry("threading_and_synchronization/e10_race_condition")
+def race_locked(run):
+    run.exactly("Counter: 10")
+    run.at_least(1)
+
+
+@entry("threading_and_synchronization/e10_no_lock")
+def race_open(run):
+    need(len(run.lines) == 1 and re.fullmatch(r"Counter: ([1-9]|10)", run.lines[0]),
+         "impossible count")
+    need(not run.sim or run.lines[0] == "Counter: 1", "in virtual time all read before any writes")
+    run.at_least(0.1)
+
+
+@entry("threading_and_synchronization/e11_transfer_money")
+def transfer(run):
+    run.exactly("A: 6000", "B: 4000", "Total: 10000")
+
+
+@entry("threading_and_synchronization/e16_thread_exceptions")
+def thread_exceptions(run):
+    need(sorted(run.lines[:3]) == ["Exception in divide-0: division by zero", "divide-2: 50",
+                                   "divide-5: 20"], "the hook or a thread is missing")
+    need(run.lines[3:] == ["divide-5 returned CTH_OK", "divide-0 returned CTH_INVALID",
+                           "divide-2 returned CTH_OK", "The program goes on"],
+         "the end is not as expected")
+
+
+@entry("threading_and_synchronization/e16_timeouts")
+def timeouts(run):
+    late = ": the deadline passed"
+    run.in_order(*(what + late for what in ("lock", "semaphore", "condition", "event")))
+    run.before("join" + late, "join again: success")
+    need(len(run.lines) == 6 and run.lines[-1] == "join again: success", "six lines, that one last")
+    run.at_least(0.4)
+
+
+# ---- running -----------------------------------------------------------------------------------
+
+
+def run_once(known, exe, seed):
+    """Run the program and check it. Returns its output. `seed` is None in real time."""
+    sim = seed is not None
+    env = dict(os.environ)
+    env.pop("CTHREADS_SIM_SEED", None)
+    env.pop("CTHREADS_SIM_FAULTS", None)
+    if sim:
+        env["CTHREADS_SIM_SEED"] = str(seed)
+    limit = SIM_LIMIT if sim else REAL_LIMIT
+    begin = time.monotonic()
+    try:
+        done = subprocess.run([exe, *(known.sim_args if sim else known.args)], env=env,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=limit, check=False)
+    except subprocess.TimeoutExpired as hung:
+        raise Bad("it hangs: no end after %d s; output so far:\n%s"
+                  % (limit, (hung.stdout or b"").decode(errors="replace"))) from hung
+    elapsed = time.monotonic() - begin
+    text = done.stdout.decode(errors="replace")
+    errors = done.stderr.decode(errors="replace")
+    try:
+        need(done.returncode == 0, "it ended with status %d" % done.returncode)
+        need("Exception in thread" not in errors, "a thread failed")
+        known.check(Run(text, elapsed, sim))
+    except (Bad, IndexError) as bad:
+        where = "seed %d: " % seed if sim else ""
+        raise Bad("%s%s\n--- stdout\n%s--- stderr\n%s---" % (where, bad, text, errors)) from bad
+    return known.normal(text) if known.normal else text
+
+
+def check_program(name, exe, seeds):
+    name = re.sub(r"\.c$", "", name)
+    need(name in ENTRIES, "%s has no entry in check.py" % name)
+    known = ENTRIES[name]
+    if not seeds:
+        run_once(known, exe, None)
+        print("ok: %s" % name)
+        return
+    outputs = []
+    for seed in range(1, seeds + 1):
+        first, second = (run_once(known, exe, seed) for _ in range(2))
+        need(first == second, "seed %d gave two outputs:\n%s---\n%s---" % (seed, first, second))
+        outputs.append(first)
+    if known.shows and seeds >= SEEDS:
+        shown = {bool(known.shows(text.splitlines())) for text in outputs}
+        need(shown == {True, False}, "all %d seeds went the same way: %r" % (seeds, outputs[0]))
+    print("ok: %s, %d seeds, %d different outputs" % (name, seeds, len(set(outputs))))
+
+
+def check_index(examples):
+    files = set()
+    for folder, _, names in os.walk(examples):
+        article = os.path.relpath(folder, examples)
+        files |= {article + "/" + name[:-2] for name in names if name.endswith(".c")}
+    need(files, "no programs in %s" % examples)
+    with open(os.path.join(examples, "README.md"), encoding="utf-8") as readme:
+        listed = set(re.findall(r"\]\((\w+/\w+)\.c\)", readme.read()))
+    for what, there in (("an entry in check.py", set(ENTRIES)), ("a line in README.md", listed)):
+        need(files <= there, "without %s: %s" % (what, sorted(files - there)))
+        need(there <= files, "%s, but no program: %s" % (what, sorted(there - files)))
+    print("ok: %d programs, each with an entry and a line in the index" % len(files))
+
+
+def main():
+    parser = argparse.ArgumentParser(description="check a demo program")
+    parser.add_argument("name", nargs="?", help="ARTICLE/FILE, with or without .c")
+    parser.add_argument("exe", nargs="?")
+    parser.add_argument("--sim", type=int, metavar="N", help="run the seeds 1..N (20)")
+    parser.add_argument("--index", metavar="EXAMPLES", help="check the folder's index instead")
+    words = sys.argv[1:]
+    for i, word in enumerate(words):
+        number = words[i + 1] if i + 1 < len(words) else ""
+        if word == "--sim" and not re.fullmatch(r"-?\d+", number):
+            words.insert(i + 1, str(SEEDS))
+            break
+    options = parser.parse_args(words)
+    if options.index is None and (options.name is None or options.exe is None):
+        parser.error("needs a program's name and its executable")
+    if options.sim is not None and options.sim < 1:
+        parser.error("--sim needs a number of seeds from 1")
+    try:
+        if options.index is not None:
+            check_index(options.index)
+        else:
+            check_program(options.name, options.exe, options.sim)
+    except Bad as bad:
+        print("FAILED: %s: %s" % (options.index or options.name, bad), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
