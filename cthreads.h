@@ -131,7 +131,8 @@
        CTHREADS_PTHREADS         implementation file     pthreads instead of <threads.h> (chosen
                                                          by itself under ThreadSanitizer and
                                                          where <threads.h> is missing)
-       CTH_MALLOC, CTH_FREE      implementation file     allocator; define both or neither
+       CTH_MALLOC, CTH_FREE      implementation file     allocator; define both or neither; they
+                                                         must not call the kit
        CTH_PANIC(text)           implementation file     called before abort(); prints by default
 
        Files built with different CTHREADS_SIM or CTHREADS_DEBUG do not link with each other.
@@ -144,9 +145,9 @@
 #ifndef CTH_CTHREADS_H_INCLUDED
 #  define CTH_CTHREADS_H_INCLUDED
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:config   Version, linkage, compiler features.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  define CTH_VERSION_MAJOR  0
 #  define CTH_VERSION_MINOR  1
@@ -226,6 +227,13 @@
 #    define CTH__MODE(name) name
 #  endif
 
+// A name for a scope's variable, so that scopes nest without shadowing.
+#  ifdef __COUNTER__
+#    define CTH__UNIQUE(name) CTH__CAT(name, __COUNTER__)
+#  else
+#    define CTH__UNIQUE(name) CTH__CAT(name, __LINE__)
+#  endif
+
 #  define CTH__CAT2(a, b) a##b
 #  define CTH__CAT(a, b)  CTH__CAT2(a, b)
 
@@ -233,9 +241,9 @@
 extern "C" {
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:status   One enum for everything that can go wrong.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  define CTH__STATUS_LIST(X)                                                  \
     X(OK, "success")                                                           \
@@ -284,7 +292,7 @@ CTH_API cth_status cth_fail(cth_status status, const char *format, ...) CTH__PRI
    cth_fail. */
 CTH_API const char *cth_error_text(void);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:sim   The simulator: the kit on a platform whose clock, scheduler and faults are chosen.
 
    Built with -DCTHREADS_SIM, real threads pass a baton: one runs at a time, and before each atomic
@@ -302,7 +310,7 @@ CTH_API const char *cth_error_text(void);
    Threads not started by the kit cannot take part. Plain system calls block the whole program, and
    atomics of the program's own are no scheduling points: call cth_yield in loops around them.
    Without CTHREADS_SIM nothing of this section exists but the CTH_SIM_CHECK macro.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  ifdef CTHREADS_SIM
 enum {
@@ -318,7 +326,7 @@ typedef struct cth_sim_report {
     uint64_t schedules; /* schedules run, the failing one included */
     uint64_t seed;      /* the seed that replays the failing schedule */
     uint64_t steps;     /* scheduling points passed in all schedules */
-    char kind[24];      /* "deadlock", "check", "steps", "memory left", or of cth_sim_fail */
+    char kind[24];      /* "deadlock", "check", "panic", "steps", "memory left" */
     char text[2048];    /* the report as printed */
 } cth_sim_report;
 
@@ -331,6 +339,12 @@ typedef struct cth_sim_desc {
     bool quiet;             /* do not print the failure on stderr */
     cth_sim_report *report; /* filled in, when not NULL */
 } cth_sim_desc;
+
+/* Fail the schedule with the given text; does not return. What CTH_SIM_CHECK calls. */
+CTH_API void cth_sim_fail(const char *kind, const char *format, ...) CTH__PRINTF(2, 3);
+
+/* Return a number below `n`, chosen by the explorer: for scenarios that try alternatives. */
+CTH_API uint32_t cth_sim_choose(uint32_t n);
 
 /* Run `scenario(arg)` under many schedules, as the main thread of a fresh kit each time, and stop
    at the first failure: a deadlock, a failed CTH_SIM_CHECK, a scenario that returns other than
@@ -345,12 +359,6 @@ typedef struct cth_sim_desc {
 CTH_API CTH_NODISCARD cth_status cth_sim_run(const cth_sim_desc *desc,
                                              cth_status (*scenario)(void *arg),
                                              void *arg);
-
-/* Return a number below `n`, chosen by the explorer: for scenarios that try alternatives. */
-CTH_API uint32_t cth_sim_choose(uint32_t n);
-
-/* Fail the schedule with the given text; does not return. What CTH_SIM_CHECK calls. */
-CTH_API void cth_sim_fail(const char *kind, const char *format, ...) CTH__PRINTF(2, 3);
 
 /* Private: a scheduling point before the operation on `word`. */
 CTH_API void cth__sim_point(const volatile void *word);
@@ -372,13 +380,13 @@ CTH_API void cth__sim_point(const volatile void *word);
 #    define CTH_SIM_CHECK(condition) ((void)0)
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:atomic   The words objects are made of, and one wrapper for each atomic operation.
 
    Private, but visible because the fast paths are inline. Words are 32 bits or one pointer; atomic
    in C, plain with the same layout in C++. Every atomic access of the kit goes through a wrapper;
    the order is written as in cth__load(&m->word, acquire).
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  ifdef __cplusplus
 typedef uint32_t cth__word;
@@ -409,9 +417,9 @@ _Static_assert(CTH_OK == 0, "callers test for zero");
           (p), (expected), (v), memory_order_##order, memory_order_##failed))
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:time   Nanoseconds on a clock that never goes back, deadlines, sleeping.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 /* A point in time or a span, in nanoseconds. Points are on the monotonic clock, counted from an
    unspecified start that is never negative. */
@@ -459,9 +467,9 @@ CTH_API cth_time cth_wall_now(void);
    "Thu Jan  1 00:00:00 1970", without a line end, and return `text`. Like: Python time.ctime. */
 CTH_API char *cth_wall_text(cth_time wall, char text[CTH_WALL_TEXT_SIZE]);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:rng   Seeded random numbers, for demos, tests and jitter. Not for secrets.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 /* A generator (splitmix64, Steele, Lea and Flood 2014). Valid when zeroed; one thread at a time. */
 typedef struct cth_rng {
@@ -483,7 +491,7 @@ CTH_API uint64_t cth_rng_below(cth_rng *rng, uint64_t n);
 /* Return a number in [0, 1). Like: Python random.random. */
 CTH_API double cth_rng_unit(cth_rng *rng);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:cancel   Cancel tokens: ask everything that waits on behalf of a job to stop.
 
    A token is a node in a tree: cancelling it cancels all below it. CTH_UNDER(&token) binds it to
@@ -494,7 +502,7 @@ CTH_API double cth_rng_unit(cth_rng *rng);
        cth_cancel_init(&stop, NULL, cth_after(CTH_S(5)));
        CTH_UNDER(&stop) { status = cth_event_wait(&ready); }
        cth_cancel_destroy(&stop);
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 /* A cancel token. The fields are private. Valid when zeroed: live, no parent, no deadline. */
 typedef struct cth_cancel {
@@ -557,10 +565,10 @@ CTH_API void cth__under_leave(cth__under *under);
    the outer token (make it a child to have both). CTH_SHIELDED { ... }: under none, for clean-up.
    Expands to a `for` that runs once, with a variable whose cleanup restores the outer token;
    break and continue leave the block, return and goto are fine too. */
-#  define CTH_UNDER(token)                                             \
-    for (cth__under CTH__CAT(cth__under_, __LINE__)                    \
-             CTH__CLEANUP(cth__under_leave) = cth__under_enter(token); \
-         !CTH__CAT(cth__under_, __LINE__).done; CTH__UNDER_NEXT(CTH__CAT(cth__under_, __LINE__)))
+#  define CTH_UNDER(token) CTH__UNDER(token, CTH__UNIQUE(cth__under_))
+#  define CTH__UNDER(token, v)                                                           \
+    for (cth__under v CTH__CLEANUP(cth__under_leave) = cth__under_enter(token); !v.done; \
+         CTH__UNDER_NEXT(v))
 #  define CTH_SHIELDED CTH_UNDER(NULL)
 #  if CTH__GNU
 #    define CTH__UNDER_NEXT(u) (u).done = true
@@ -568,13 +576,13 @@ CTH_API void cth__under_leave(cth__under *under);
 #    define CTH__UNDER_NEXT(u) cth__under_leave(&(u))
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:thread   Threads as objects: Python's threading.Thread.
 
    A handle comes from create or spawn with one reference, which release gives back. Each started
    thread is joined at most once; one whose handle is released unjoined goes on by itself. The
    program waits for it at exit unless it is a daemon.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 /* A thread. Opaque, reference-counted. */
 typedef struct cth_thread cth_thread;
@@ -691,9 +699,9 @@ CTH_API size_t cth_thread_count(void);
    Like : Python threading.enumerate. */
 CTH_API size_t cth_thread_enumerate(cth_thread **out, size_t capacity);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:hook   What happens when a thread function returns something other than CTH_OK.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 /* Called in the failing thread, before it ends; `message` is its cth_error_text, or the status's
    text when it has none. */
@@ -709,7 +717,7 @@ typedef void (*cth_thread_hook_fn)(cth_thread *thread,
    Like     : Python threading.excepthook. */
 CTH_API void cth_thread_set_hook(cth_thread_hook_fn hook, void *arg);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:local   One object per thread: Python's threading.local, with a constructor and destructor.
 
    For a plain variable per thread `_Thread_local int x;` is simpler and faster. A cth_local is for
@@ -717,7 +725,7 @@ CTH_API void cth_thread_set_hook(cth_thread_hook_fn hook, void *arg);
 
        static cth_local buffer = CTH_LOCAL_INIT(sizeof(struct buf), buf_open, buf_close);
        struct buf *b = cth_local_get(&buffer);
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 /* Called on the thread's zeroed object at its first use; anything but CTH_OK makes the get fail. */
 typedef cth_status (*cth_local_open_fn)(void *object);
@@ -745,13 +753,13 @@ CTH_API void *cth_local_get(cth_local *local);
 /* Close and free the objects of all threads. Nobody may use the local at that time. */
 CTH_API void cth_local_destroy(cth_local *local);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:mutex   Mutual exclusion. 4 bytes; knows its owner.
 
    Free when zeroed. A waiter spins for a moment while the owner runs, then sleeps. A running thread
    may overtake a sleeping one (that is what makes it fast), but a waiter that has been passed by
    for 1 ms is handed the lock. There is no priority inheritance.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 typedef struct cth_mutex {
     cth__word word; /* 0 free; else the owner's number << 8; bit 0: somebody may sleep */
@@ -790,9 +798,9 @@ CTH_API void cth_mutex_assert_held(const cth_mutex *mutex);
    Returns : CTH_OK; CTH_BUSY, and nothing changed, while it is held or waited for. */
 CTH_API cth_status cth_mutex_destroy(cth_mutex *mutex);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:rmutex   A mutex that its owner may lock again. 8 bytes; free when zeroed.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 typedef struct cth_rmutex {
     cth_mutex mutex;
@@ -828,14 +836,14 @@ CTH_API void cth_rmutex_assert_held(const cth_rmutex *rmutex);
 /* End its life. Returns: CTH_OK; CTH_BUSY, and nothing changed, while it is held or waited for. */
 CTH_API cth_status cth_rmutex_destroy(cth_rmutex *rmutex);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:rwlock   Many readers or one writer. 4 bytes; free when zeroed.
 
    While a writer waits no new reader gets in, so writers do not starve; when a writer leaves, the
    readers that waited go before the next writer, so they do not starve either. A thread that
    already reads must not lock again to read: with a writer waiting in between it would wait for
    itself. Nor may a reader ask to write. (Go's RWMutex says the same.)
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 typedef struct cth_rwlock {
     cth__word word; /* readers << 2, or the writer's number << 8 | 2; bit 0: somebody may sleep */
@@ -892,7 +900,7 @@ CTH_API void cth_rwlock_assert_write_held(const cth_rwlock *rwlock);
 /* End its life. Returns: CTH_OK; CTH_BUSY, and nothing changed, while it is held or waited for. */
 CTH_API cth_status cth_rwlock_destroy(cth_rwlock *rwlock);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:cond   Condition variables: wait until something protected by a mutex is true.
 
        CTH_WITH(&lock) {
@@ -901,7 +909,7 @@ CTH_API cth_status cth_rwlock_destroy(cth_rwlock *rwlock);
        }
 
    A wait may end without a notify, so always wait in a loop, as CTH_WAIT_WHILE does.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 typedef struct cth_cond {
     cth__word word; /* 1 while a thread may wait; changes under the bucket lock only */
@@ -929,6 +937,7 @@ CTH_API CTH_NODISCARD cth_status cth_cond_wait_until(cth_cond *cond,
 /* As the two above with a recursive mutex: all its levels are released and restored.
    Like : Python Condition(RLock()).wait. */
 CTH_API cth_status cth_cond_wait_rmutex(cth_cond *cond, cth_rmutex *rmutex);
+/* As cth_cond_wait_rmutex, or CTH_TIMEDOUT at the deadline, with the mutex held. */
 CTH_API CTH_NODISCARD cth_status cth_cond_wait_rmutex_until(cth_cond *cond,
                                                             cth_rmutex *rmutex,
                                                             cth_time deadline);
@@ -954,30 +963,36 @@ CTH_API cth_status cth_cond_destroy(cth_cond *cond);
 #    define CTH__WAIT_PICK(c, m, p, d, name, ...) name
 #    define CTH__WAIT_FOREVER(cond, mutex, predicate) \
       CTH__WAIT_DEADLINE(cond, mutex, predicate, CTH_FOREVER)
-#    define CTH__WAIT_DEADLINE(cond, mutex, predicate, deadline)                                  \
-      __extension__({                                                                             \
-  const cth_time CTH__CAT(cth__until_, __LINE__) = (deadline);                                    \
-  cth_status CTH__CAT(cth__status_, __LINE__) = CTH_OK;                                           \
-  for (;;) {                                                                                      \
-    if (!(predicate)) {                                                                           \
-      CTH__CAT(cth__status_, __LINE__) = CTH_OK;                                                  \
-      break;                                                                                      \
-    }                                                                                             \
-    if (CTH__CAT(cth__status_, __LINE__) != CTH_OK) {                                             \
-      break;                                                                                      \
-    }                                                                                             \
-    CTH__CAT(cth__status_, __LINE__) =                                                            \
-        _Generic((mutex), cth_mutex *                                                             \
-                 : cth_cond_wait_until, cth_rmutex *                                              \
-                 : cth_cond_wait_rmutex_until)((cond), (mutex), CTH__CAT(cth__until_, __LINE__)); \
-  }                                                                                               \
-  CTH__CAT(cth__status_, __LINE__);                                                               \
+#    define CTH__WAIT_DEADLINE(cond, mutex, predicate, deadline)            \
+      CTH__WAIT(cond, mutex, predicate, deadline, CTH__UNIQUE(cth__until_), \
+                CTH__UNIQUE(cth__status_))
+#    define CTH__WAIT(cond, mutex, predicate, deadline, until, status) \
+      __extension__({                                                  \
+  const cth_time until = (deadline);                                   \
+  cth_status status = CTH_OK;                                          \
+  for (;;) {                                                           \
+    if (!(predicate)) {                                                \
+      status = CTH_OK;                                                 \
+      break;                                                           \
+    }                                                                  \
+    if (status != CTH_OK) {                                            \
+      break;                                                           \
+    }                                                                  \
+    status = CTH__WAIT_UNTIL(mutex)((cond), (mutex), until);           \
+  }                                                                    \
+  status;                                                              \
       })
+// clang-format off
+#    define CTH__WAIT_UNTIL(mutex)               \
+      _Generic((mutex),                          \
+          cth_mutex *: cth_cond_wait_until,      \
+          cth_rmutex *: cth_cond_wait_rmutex_until)
+// clang-format on
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:sem   Counting semaphores. 8 bytes; zeroed: count 0, no bound.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 /* Largest count. */
 #  define CTH_SEM_MAX INT32_MAX
@@ -1030,9 +1045,9 @@ CTH_API int cth_sem_value(const cth_sem *sem);
 /* End the semaphore's life. Returns: CTH_OK; CTH_BUSY, and nothing changed, with waiters. */
 CTH_API cth_status cth_sem_destroy(cth_sem *sem);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:event   A flag that threads wait for. 4 bytes; zeroed: not set.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 typedef struct cth_event {
     cth__word word; /* bit 0: set; bit 1: somebody may sleep; above: how often it was set */
@@ -1067,12 +1082,12 @@ CTH_FAST CTH_NODISCARD cth_status cth_event_wait_until(cth_event *event, cth_tim
 /* End the event's life. Returns: CTH_OK; CTH_BUSY, and nothing changed, with waiters. */
 CTH_API cth_status cth_event_destroy(cth_event *event);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:latch   A count that threads wait to see at zero. 4 bytes; zeroed: count 0.
 
        cth_latch_add(&jobs, 3);   ... each job ends with cth_latch_done(&jobs);
        cth_latch_wait(&jobs);
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 typedef struct cth_latch {
     cth__word word; /* the count; bit 31: somebody may sleep */
@@ -1107,13 +1122,13 @@ CTH_FAST CTH_NODISCARD cth_status cth_latch_wait_until(cth_latch *latch, cth_tim
 /* End its life. Returns: CTH_OK; CTH_BUSY, and nothing changed, with waiters. */
 CTH_API cth_status cth_latch_destroy(cth_latch *latch);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:barrier   A meeting point: nobody goes on before all `parties` have come. Reusable at once.
 
    A barrier breaks when a waiter times out or is cancelled, when its action fails, and on abort.
    Then all who wait, and all who come, get CTH_BROKEN until it is reset. When the last party has
    come the meeting is complete, whatever deadline passes at that moment.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 typedef struct cth_barrier {
     uint32_t parties, arrived, state; /* under the bucket lock */
@@ -1173,15 +1188,18 @@ CTH_API bool cth_barrier_is_broken(cth_barrier *barrier);
 /* End its life. Returns: CTH_OK; CTH_BUSY, and nothing changed, while somebody waits. */
 CTH_API cth_status cth_barrier_destroy(cth_barrier *barrier);
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:once   Run a function once. 4 bytes; zeroed: not yet run.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 typedef struct cth_once {
     cth__word word; /* 0 not run, 2 done; else the running thread's number << 8, bit 0: sleepers */
 } cth_once;
 #  define CTH_ONCE_INIT \
     { 0 }
+
+/* Tell whether the function has been run. */
+CTH_FAST bool cth_once_is_done(const cth_once *once);
 
 /* Run `fn(arg)` unless it has been run by this once, and wait while another thread runs it. When it
    returns other than CTH_OK it counts as not run: the next caller, or a waiting one, runs it again.
@@ -1192,9 +1210,6 @@ typedef struct cth_once {
    Ordering : what fn did happens before any call returns CTH_OK. Then it is one load.
    Like     : C11 call_once; Go sync.Once, OnceFunc. */
 CTH_FAST cth_status cth_once_call(cth_once *once, cth_status (*fn)(void *arg), void *arg);
-
-/* Tell whether the function has been run. */
-CTH_FAST bool cth_once_is_done(const cth_once *once);
 
 /* CTH_LAZY(type, name, open); at file scope: an object made by the first call of name(). Expands to
        static type *name(void) { static type object; static cth_once once; ... return &object; }
@@ -1211,7 +1226,7 @@ CTH_FAST bool cth_once_is_done(const cth_once *once);
       static type *name(void)
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>api:scoped   Locks that are released with their block, however it is left. C only.
 
        CTH_WITH(&lock) {
@@ -1225,7 +1240,7 @@ CTH_FAST bool cth_once_is_done(const cth_once *once);
    when the end of the block is reached. break and continue leave the block, not a loop around
    it. The acquisition is never cancelled, and misuse (locking again what one holds) ends the
    program with a message, for there is no way to return a status.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  ifndef __cplusplus
 typedef struct cth__scope {
@@ -1238,17 +1253,15 @@ typedef struct cth__scope {
        for (cth__scope s cleanup = enter(&lock); !s.done; s.done = true) { ... }
    If a compile error led you here: the argument is not a pointer to a cth_mutex, cth_rmutex,
    cth_sem or mtx_t. */
-#    define CTH_WITH(lock_)                                              \
-      for (cth__scope CTH__CAT(cth__scope_, __LINE__)                    \
-               CTH__CLEANUP(cth__scope_leave) = CTH__SCOPE_ENTER(lock_); \
-           !CTH__CAT(cth__scope_, __LINE__).done;                        \
-           CTH__SCOPE_NEXT(CTH__CAT(cth__scope_, __LINE__)))
+#    define CTH_WITH(lock_) CTH__WITH_BY(CTH__SCOPE_ENTER(lock_), CTH__UNIQUE(cth__scope_))
+#    define CTH__WITH_BY(enter, v) \
+      for (cth__scope v CTH__CLEANUP(cth__scope_leave) = (enter); !v.done; CTH__SCOPE_NEXT(v))
 
 /* CTH_GUARD(&lock); acquires it here and releases it at the end of the enclosing block. Expands to
-   a variable with a cleanup; gcc and clang only. One per line. */
+   a variable with a cleanup; gcc and clang only. */
 #    if CTH__GNU
-#      define CTH_GUARD(lock_)                                                                  \
-        CTH__UNUSED cth__scope CTH__CAT(cth__guard_, __LINE__) CTH__CLEANUP(cth__scope_leave) = \
+#      define CTH_GUARD(lock_)                                                           \
+        CTH__UNUSED cth__scope CTH__UNIQUE(cth__guard_) CTH__CLEANUP(cth__scope_leave) = \
             CTH__SCOPE_ENTER(lock_)
 #      define CTH__SCOPE_NEXT(s) (s).done = true
 #    else
@@ -1272,21 +1285,19 @@ typedef struct cth__scope {
 // clang-format on
 
 /* CTH_WITH_READ(&rwlock) { ... } and CTH_WITH_WRITE(&rwlock) { ... }: as CTH_WITH. */
-#    define CTH_WITH_READ(lock_)  CTH__WITH_BY(cth__scope_read(lock_))
-#    define CTH_WITH_WRITE(lock_) CTH__WITH_BY(cth__scope_write(lock_))
-#    define CTH__WITH_BY(enter)                                                                 \
-      for (cth__scope CTH__CAT(cth__scope_, __LINE__) CTH__CLEANUP(cth__scope_leave) = (enter); \
-           !CTH__CAT(cth__scope_, __LINE__).done;                                               \
-           CTH__SCOPE_NEXT(CTH__CAT(cth__scope_, __LINE__)))
+#    define CTH_WITH_READ(lock_)  CTH__WITH_BY(cth__scope_read(lock_), CTH__UNIQUE(cth__scope_))
+#    define CTH_WITH_WRITE(lock_) CTH__WITH_BY(cth__scope_write(lock_), CTH__UNIQUE(cth__scope_))
 
 /* CTH_WITH_ALL(&a, &b, ...) { ... }: up to 8 locks (cth_mutex, cth_rmutex, or cth_rwlock for
    writing), locked in the order of their addresses whatever the order they are written in, the same
    one only once: threads that name the same locks cannot deadlock over them. Leaves as CTH_WITH.
    Expands to a `for` that runs once, over an array of the locks. Like: C++ std::scoped_lock. */
-#    define CTH_WITH_ALL(...)                                                                    \
-      for (cth__all CTH__CAT(cth__all_, __LINE__) CTH__CLEANUP(cth__all_leave) = cth__all_enter( \
-               (const cth__all_item[]){CTH__EACH(__VA_ARGS__)}, CTH__COUNT(__VA_ARGS__));        \
-           !CTH__CAT(cth__all_, __LINE__).done; CTH__ALL_NEXT(CTH__CAT(cth__all_, __LINE__)))
+#    define CTH_WITH_ALL(...) \
+      CTH__WITH_ALL(CTH__UNIQUE(cth__all_), CTH__COUNT(__VA_ARGS__), CTH__EACH(__VA_ARGS__))
+#    define CTH__WITH_ALL(v, n, ...)                                    \
+      for (cth__all v CTH__CLEANUP(cth__all_leave) =                    \
+               cth__all_enter((const cth__all_item[]){__VA_ARGS__}, n); \
+           !v.done; CTH__ALL_NEXT(v))
 
 typedef struct cth__all_item {
     void *lock;
@@ -1326,17 +1337,16 @@ CTH_API void cth__all_leave(cth__all *all);
    block of the calling thread, also from a function called in it. gcc and clang only. Expands to a
    `for` that runs once, with a variable that keeps a copy of the object (on the stack). */
 #    if CTH__GNU
-#      define CTH_ATOMICALLY(lock_, object_)                                                      \
-        for (struct {                                                                             \
-       cth__undo undo;                                                                            \
-       unsigned char saved[sizeof *(object_)];                                                    \
-             } CTH__CAT(cth__undo_, __LINE__) CTH__CLEANUP(cth__undo_leave) = {0};                \
-             !CTH__CAT(cth__undo_, __LINE__).undo.done &&                                         \
-             (CTH__CAT(cth__undo_, __LINE__).undo.scope = CTH__SCOPE_ENTER(lock_),                \
-                                   cth__undo_enter(                                               \
-                                       &CTH__CAT(cth__undo_, __LINE__).undo, (object_),           \
-                                       CTH__CAT(cth__undo_, __LINE__).saved, sizeof *(object_))); \
-             CTH__CAT(cth__undo_, __LINE__).undo.done = true)
+#      define CTH_ATOMICALLY(lock_, object_) \
+        CTH__ATOMICALLY(lock_, object_, CTH__UNIQUE(cth__undo_))
+#      define CTH__ATOMICALLY(lock_, object_, v)                                               \
+        for (struct {                                                                          \
+       cth__undo undo;                                                                         \
+       unsigned char saved[sizeof *(object_)];                                                 \
+             } v CTH__CLEANUP(cth__undo_leave) = {0};                                          \
+             !v.undo.done && (v.undo.scope = CTH__SCOPE_ENTER(lock_),                          \
+                             cth__undo_enter(&v.undo, (object_), v.saved, sizeof *(object_))); \
+             v.undo.done = true)
 #      define CTH_ROLLBACK() cth__undo_mark()
 #    endif
 
@@ -1362,10 +1372,10 @@ CTH_API cth__scope cth__scope_write(cth_rwlock *lock);
 CTH_FAST void cth__scope_leave(cth__scope *scope);
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    The inline fast paths. Each tries the one compare-and-swap (or load) that settles the common
    case, and leaves everything else to a function of the implementation.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  ifndef __cplusplus
 #    if CTH__GNU && defined(__ELF__)
@@ -1620,7 +1630,7 @@ CTH_FAST void cth__scope_leave(cth__scope *scope) {
     !defined(CTH_CTHREADS_IMPL_INCLUDED) && !defined(__cplusplus)
 #  define CTH_CTHREADS_IMPL_INCLUDED
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:platform   The operating system: parking, threads, clocks, names. The only OS #ifdefs.
 
    What a platform provides, each preserving errno (CTH__UNUSED: the simulator needs only some):
@@ -1635,7 +1645,7 @@ CTH_FAST void cth__scope_leave(cth__scope *scope) {
 
    This section knows Linux (glibc and musl). Windows (WaitOnAddress, _beginthreadex) and macOS
    (pthreads, os_sync_wait_on_address) would each be one more branch of it.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  include <errno.h>
 #  include <stdio.h>
@@ -1670,8 +1680,18 @@ CTH_FAST void cth__scope_leave(cth__scope *scope) {
 #    define CTH_PANIC(text) ((void)fprintf(stderr, "cthreads: %s\n", (text)))
 #  endif
 
-/* Print and abort: the operating system broke its contract, or misuse has no status to return. */
+#  ifdef CTHREADS_SIM
+static bool cth__sim_running(void);
+#  endif
+
+/* Print and abort: the operating system broke its contract, or misuse has no status to return.
+   Under the simulator it is a failed schedule, with its seed. */
 static void cth__panic(const char *text) {
+#  ifdef CTHREADS_SIM
+    if (cth__sim_running()) {
+        cth_sim_fail("panic", "%s", text);
+    }
+#  endif
     CTH_PANIC(text);
     abort();
 }
@@ -1942,27 +1962,34 @@ static CTH__UNUSED void cth__os_signal_handler(int number) {
 }
 
 static CTH__UNUSED bool cth__os_signal_open(void) {
+    const int error = errno;
     if (pipe(cth__os_signal_pipe) != 0) {
+        errno = error;
         return false;
     }
     for (int i = 0; i < 2; i++) {
         (void)fcntl(cth__os_signal_pipe[i], F_SETFD, FD_CLOEXEC);
     }
     (void)fcntl(cth__os_signal_pipe[1], F_SETFL, O_NONBLOCK);
+    errno = error;
     return true;
 }
 
 static CTH__UNUSED void cth__os_signal_close(void) {
+    const int error = errno;
     (void)close(cth__os_signal_pipe[0]);
     (void)close(cth__os_signal_pipe[1]);
     cth__os_signal_pipe[0] = cth__os_signal_pipe[1] = -1;
+    errno = error;
 }
 
 static CTH__UNUSED bool cth__os_signal_watch(int number) {
+    const int error = errno;
     void (*const before)(int) = signal(number, cth__os_signal_handler);
     if (before != SIG_ERR) {
         cth__os_signal_before[number] = before;
     }
+    errno = error;
     return before != SIG_ERR;
 }
 
@@ -2101,9 +2128,9 @@ static CTH__UNUSED void cth__os_wake(cth__os_parker *parker, cth__word *word) {
 #    error "cthreads.h: this platform is not supported yet (Linux is)"
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:status   Names and texts. Messages are in impl:hook, with the thread's record.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 CTH_API const char *cth_status_name(cth_status status) {
     switch (status) {
@@ -2132,7 +2159,7 @@ CTH_API void cth__panic_status(const char *what, cth_status status) {
     cth__panic(text);
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:sim   The simulated platform: what the floors above call instead of the real one.
 
    The floors above reach the platform through the names at the end of this section (cth__clock,
@@ -2144,7 +2171,7 @@ CTH_API void cth__panic_status(const char *what, cth_status status) {
    and handing the baton over orders it.
 
    A failing schedule is abandoned: its threads never get the baton again.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  ifdef CTHREADS_SIM
 
@@ -2213,6 +2240,10 @@ static uint64_t cth__mix64(uint64_t *state) {
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
     return z ^ (z >> 31);
+}
+
+static bool cth__sim_running(void) {
+    return cth__sim.running && cth__sim_me != NULL;
 }
 
 static uint32_t cth__sim_below(uint32_t n) {
@@ -2496,6 +2527,10 @@ static void cth__sim_local_time(time_t seconds, struct tm *out) {
     *out = *utc; // only the thread with the baton is here
 }
 
+static bool cth__sim_spurious(void) {
+    return (cth__sim.faults & CTH_SIM_SPURIOUS) != 0 && cth__sim_below(8) == 0;
+}
+
 static void cth__sim_wait(cth__os_parker *parker,
                           cth__word *word,
                           uint32_t expected,
@@ -2507,7 +2542,7 @@ static void cth__sim_wait(cth__os_parker *parker,
     if (atomic_load_explicit(word, memory_order_relaxed) != expected || deadline <= cth__sim.now) {
         return;
     }
-    if ((cth__sim.faults & CTH_SIM_SPURIOUS) != 0 && cth__sim_below(8) == 0) {
+    if (cth__sim_spurious()) {
         return;
     }
     me->word = word;
@@ -2820,6 +2855,7 @@ static bool cth__sim_spin(void) {
 #    define cth__is_main       cth__sim_is_main
 #    define cth__native_id     cth__sim_native_id
 #    define cth__choose(n)     cth__sim_below(n)
+#    define cth__spurious()    cth__sim_spurious()
 #    define cth__spin_pause()  (void)0
 #    define cth__bind(self)    ((void)(cth__sim_self()->self = (self)))
 #  else
@@ -2837,14 +2873,15 @@ static bool cth__sim_spin(void) {
 #    define cth__cpu           cth__os_cpu
 #    define cth__is_main       cth__os_is_main
 #    define cth__native_id     cth__os_native_id
-#    define cth__choose(n)     0U // which of n equally right things to do
+#    define cth__choose(n)     0U    // which of n equally right things to do
+#    define cth__spurious()    false // whether a condition wait ends for no reason
 #    define cth__spin_pause()  cth__os_pause()
 #    define cth__bind(self)    ((void)0)
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:atomic   External copies of the inline functions, for C++ and function pointers.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  ifndef CTHREADS_STATIC
 CTH__TLS_MODEL _Thread_local uint32_t cth__me;
@@ -2876,9 +2913,9 @@ extern cth__scope cth__scope_mutex(cth_mutex *lock);
 extern void cth__scope_leave(cth__scope *scope);
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:memory   Allocation through one door, and the one struct with all global state.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  if defined(CTH_MALLOC) != defined(CTH_FREE)
 #    error "cthreads.h: define both CTH_MALLOC and CTH_FREE, or neither"
@@ -3012,6 +3049,7 @@ static struct cth__global {
     cth_thread main;
     cth__name main_name;
     cth__self main_self;
+    cth_thread *main_now; // &main, or in a fork's child the thread that forked
     cth_thread *first, *last;
     size_t n_threads;
     uint32_t next_id, next_name, next_dummy;
@@ -3040,9 +3078,9 @@ static struct {
 
 static _Thread_local cth__self *cth__tls;
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:time
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 CTH_API cth_time cth_now(void) {
     return cth__clock();
@@ -3087,9 +3125,9 @@ CTH_API char *cth_wall_text(cth_time wall, char text[CTH_WALL_TEXT_SIZE]) {
     return text;
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:rng
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 CTH_API void cth_rng_seed(cth_rng *rng, uint64_t seed) {
     rng->state = seed;
@@ -3123,13 +3161,17 @@ CTH_API double cth_rng_unit(cth_rng *rng) {
     return (double)(cth_rng_next(rng) >> 11) / 9007199254740992.0; // 2^53
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:self   The record each thread has here; adoption of threads the kit did not start.
 
-   A record has a number that lock words hold, and is found again by it. Records in use hang on
-   their thread; free ones wait in a list. `door` guards both; it is a spinning lock, since to
-   sleep one needs a record, and it is held for a few lines only.
-   ------------------------------------------------------------------------------------------------ */
+   A record has a number that lock words hold, and is found again by it: its place in the table, and
+   above it a count of its lives, so that a lock left held by a thread that ended does not soon seem
+   to be held by another. Records in use hang on their thread; free ones wait in a list. `door`
+   guards both; it is a spinning lock, since to sleep one needs a record, and it is held for a few
+   lines only.
+   ---------------------------------------------------------------------------------------------- */
+
+#  define CTH__INDEX UINT32_C(0xffff) // the part of a number that is a place in the table
 
 enum { CTH__NEW, CTH__ALIVE, CTH__ENDED };
 enum { CTH__JOINED = 1, CTH__DETACHED = 2, CTH__FOREIGN = 4, CTH__FORKED = 8 };
@@ -3161,6 +3203,7 @@ static uint32_t cth__segment_of(uint32_t index, uint32_t *offset) {
 /* The record with a number, as in a lock word >> 8; NULL for a number never given out. */
 static cth__self *cth__self_by_number(uint32_t number) {
     uint32_t offset;
+    number &= CTH__INDEX;
     if (number == 0) {
         return NULL;
     }
@@ -3178,7 +3221,7 @@ static cth__self *cth__self_by_number(uint32_t number) {
 static bool cth__self_number(cth__self *self) {
     uint32_t offset;
     const uint32_t segment = cth__segment_of(cth__g.n_selves, &offset);
-    if (segment >= CTH__SEGMENTS) {
+    if (cth__g.n_selves + 1 >= CTH__INDEX) { // the last one is CTH__POISON's
         return false;
     }
     // relaxed: only changed with the door open.
@@ -3229,6 +3272,7 @@ static cth__self *cth__self_new(void) {
 static void cth__self_recycle(cth__self *self) {
     self->thread = NULL;
     cth__door_open();
+    self->me += (CTH__INDEX + 1) << 8; // the next life's number; wraps in the upper byte
     self->next_free = cth__g.free_selves;
     cth__g.free_selves = self;
     cth__door_close();
@@ -3260,7 +3304,7 @@ static void cth__look_at_cpus(void) {
     cth__store(&cth__g.cpus, cpus, relaxed);
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:wait   The table of waiters: every blocking call of the kit sleeps here.
 
    A thread that must wait queues a record in the bucket of the object's address, under the
@@ -3289,7 +3333,7 @@ static void cth__look_at_cpus(void) {
 
    The private locks (of buckets, registry and tree) are queues of sleeping records in one word,
    after WebKit's WordLock. Order: tree, then registry, then one bucket; never two buckets.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 enum {
     CTH__OPEN = 1,
@@ -3698,6 +3742,10 @@ static cth_status cth__park(cth__self *self,
     return cancelled || found == CTH__EXPIRED ? CTH_CANCELLED : woken ? CTH_OK : CTH_TIMEDOUT;
 }
 
+CTH_API cth_status cth_sleep(cth_time span) {
+    return span < 0 ? CTH_INVALID : cth_sleep_until(cth_after(span));
+}
+
 CTH_API cth_status cth_sleep_until(cth_time deadline) {
     if (deadline < 0) {
         return CTH_INVALID;
@@ -3712,20 +3760,18 @@ CTH_API cth_status cth_sleep_until(cth_time deadline) {
     return status == CTH_TIMEDOUT ? CTH_OK : status;
 }
 
-CTH_API cth_status cth_sleep(cth_time span) {
-    return span < 0 ? CTH_INVALID : cth_sleep_until(cth_after(span));
-}
-
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:cancel
 
    The tree lock guards the links of all tokens and the table of watched signals. A token's state
    goes from 0 to 1 once, under the tree lock and its bucket's lock, so a thread that queues itself
    under a live token is found by the request that ends it. A request marks children before their
    parent and reads each link before it marks, for a marked token may be on its way out.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 enum { CTH__WATCHES_SIGNAL = 1 };
+
+static const char cth__expired[] = "deadline passed";
 
 static void cth__cancel_mark(cth_cancel *token, const char *reason, cth__self *self) {
     cth__wakes wakes = {0};
@@ -3757,7 +3803,8 @@ static void cth__cancel_tree(cth_cancel *root, const char *reason, cth__self *se
         }
         // relaxed: changes under the tree lock only.
         if (cth__load(&token->state, relaxed) == 0) {
-            cth__cancel_mark(token, reason, self);
+            const bool expired = token->deadline != 0 && cth__passed(token->deadline);
+            cth__cancel_mark(token, expired ? cth__expired : reason, self);
         }
         if (last) {
             return;
@@ -3862,7 +3909,7 @@ CTH_API const char *cth_cancel_reason(const cth_cancel *token) {
         // relaxed: ordered by the load of state.
         return (const char *)cth__load((cth__ptr *)(uintptr_t)&token->reason, relaxed);
     }
-    return token->deadline != 0 && cth__passed(token->deadline) ? "deadline passed" : NULL;
+    return token->deadline != 0 && cth__passed(token->deadline) ? cth__expired : NULL;
 }
 
 CTH_API cth_cancel *cth_cancel_current(void) {
@@ -3957,7 +4004,7 @@ CTH_API cth_status cth_cancel_on_signal(cth_cancel *token, int signal_number) {
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:thread
 
    A thread's record lives as long as somebody holds a reference (`refs`) or the thread itself runs
@@ -3966,7 +4013,7 @@ CTH_API cth_status cth_cancel_on_signal(cth_cancel *token, int signal_number) {
      2. `state` becomes ENDED and those who join are woken: they may release the handle at once,
         which keeps the record while `running`;
      3. `running` ends, the exit's count goes down, and the record is freed with the last reference.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 static void cth__locals_close(cth__self *self);
 static void cth__hook_call(cth_thread *thread, cth_status status, const char *message);
@@ -4080,10 +4127,12 @@ static void cth__fork_handler(void) {
         cth__g.buckets[i].head = cth__g.buckets[i].tail = NULL;
     }
     cth__g.generation++;
+    // A forking thread that the kit has not seen yet will be adopted as the main thread.
+    cth_thread *survivor = self != NULL && self->thread != NULL ? self->thread : &cth__g.main;
     cth_thread *thread = cth__g.first;
     while (thread != NULL) {
         cth_thread *next = thread->next;
-        if (self == NULL || thread != self->thread) {
+        if (thread != survivor) {
             cth__registry_remove(thread);
             thread->running = false;
             thread->self = NULL;
@@ -4093,11 +4142,10 @@ static void cth__fork_handler(void) {
         }
         thread = next;
     }
-    if (self != NULL && self->thread != NULL) {
-        // relaxed: as above; this is the main thread now
-        (void)cth__or(&self->thread->flags, CTH__FOREIGN, relaxed);
-        cth__store(&self->thread->native, (void *)(intptr_t)cth__native_id(), relaxed);
-    }
+    // relaxed: as above
+    (void)cth__or(&survivor->flags, CTH__FOREIGN, relaxed);
+    cth__store(&survivor->native, (void *)(intptr_t)cth__native_id(), relaxed);
+    cth__g.main_now = survivor;
     for (int i = 1; i <= CTH__MAX_SIGNAL; i++) {
         if (cth__g.signals[i] != NULL) {
             cth__g.signals[i] = NULL;
@@ -4130,9 +4178,10 @@ static void cth__setup(void) {
     cth__store(&main->name, (void *)&cth__g.main_name, relaxed);
     cth__store(&main->state, CTH__ALIVE, relaxed);
     cth__store(&main->flags, CTH__FOREIGN, relaxed);
-    cth__store(&cth__g.selves[0], (void *)cth__g.first_selves, relaxed); // relaxed: as above
+    cth__store(&cth__g.selves[0], (void *)&cth__g.first_selves[0], relaxed); // relaxed: as above
     main->id = 1;
     main->running = true;
+    cth__g.main_now = main;
     cth__g.next_id = 1;
     cth__registry_add(main);
     if (!cth__process.hooked) {
@@ -4288,6 +4337,7 @@ CTH_API cth_status cth_thread_start(cth_thread *thread) {
     if (its == NULL) {
         return CTH_NOMEM;
     }
+    cth__look_at_cpus();
     cth__lock(&cth__g.registry, self);
     // relaxed: changes under the registry lock until the thread runs.
     if (cth__load(&thread->state, relaxed) != CTH__NEW) {
@@ -4299,24 +4349,22 @@ CTH_API cth_status cth_thread_start(cth_thread *thread) {
     its->thread = thread;
     thread->self = its;
     thread->running = true;
-    cth__registry_add(thread);
     if (!thread->daemon) {
         // relaxed: the registry lock and the thread's start order it.
         (void)cth__add(&cth__g.nondaemons, 1, relaxed);
     }
-    cth__unlock(&cth__g.registry);
-    cth__look_at_cpus();
+    // Under the registry lock: nobody finds the thread in the list, nor can it end, before its
+    // handle is stored or the failure is undone.
     const cth_status status =
         cth__handle_start(&thread->os, cth__thread_main, thread, thread->stack_size);
-    cth__lock(&cth__g.registry, self);
     if (status == CTH_OK) {
+        cth__registry_add(thread);
         thread->started_os = true;
         // relaxed: under the registry lock.
         if ((cth__load(&thread->flags, relaxed) & CTH__DETACHED) != 0) {
             cth__handle_detach(&thread->os);
         }
     } else {
-        cth__registry_remove(thread);
         thread->running = false;
         thread->self = NULL;
         cth__store(&thread->state, CTH__NEW, relaxed); // relaxed: as above
@@ -4569,7 +4617,7 @@ CTH_API cth_thread *cth_thread_current(void) {
 
 CTH_API cth_thread *cth_thread_main(void) {
     cth__setup();
-    return &cth__g.main;
+    return cth__g.main_now;
 }
 
 CTH_API size_t cth_thread_count(void) {
@@ -4592,9 +4640,9 @@ CTH_API size_t cth_thread_enumerate(cth_thread **out, size_t capacity) {
     return alive;
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:hook
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 CTH_API cth_status cth_fail(cth_status status, const char *format, ...) {
     cth__self *self = cth__self_get();
@@ -4639,13 +4687,13 @@ static void cth__hook_call(cth_thread *thread, cth_status status, const char *me
     (void)fputs(line, stderr); // one call: stderr's own lock keeps the line whole
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:local
 
    A local has a slot number; a thread's record has an array of values by slot. Only the thread
    itself grows its array and stores values; cth_local_destroy takes values out of other threads'
    arrays. Arrays, slots and taking out are under the registry lock.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 /* Give the local a slot and make the calling thread's array reach it; false: no memory. */
 static bool cth__local_room(cth_local *local, cth__self *self) {
@@ -4827,7 +4875,7 @@ static void cth__hook_describe(void *record, char *text, size_t size) {
 }
 #  endif
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:mutex
 
        word                     meaning
@@ -4839,7 +4887,7 @@ static void cth__hook_describe(void *record, char *text, size_t size) {
    unlock with SLEEPERS wakes the oldest waiter and leaves the mutex free, so that a thread which
    runs can take it at once; the woken one tries again. A waiter that has been at it for 1 ms is
    handed the mutex instead: the word names it before it wakes.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  define CTH__SLEEPERS UINT32_C(1)
 #  define CTH__OWNER    (~UINT32_C(0xff))
@@ -4949,8 +4997,8 @@ CTH_API CTH__NOINLINE cth_status cth__mutex_unlock_slow(cth_mutex *mutex) {
     cth__wakes wakes = {0};
     cth__bucket *bucket = cth__bucket_lock(mutex, self);
     cth__waiter *w = cth__first(bucket, mutex);
-    // The word changes before a claim: a claimed thread may lock, unlock and free the mutex, and one
-    // that gives up may free it too. Until the bucket is unlocked nobody who is queued can do that.
+    // The word changes before a claim: a claimed thread may lock, unlock and free the mutex, and
+    // one that gives up may free it too. Until the bucket is unlocked no queued thread can.
     while (w != NULL && cth__starving(w)) {
         cth__self *heir = w->self;
         // [mutex.C] release: publishes the critical section to the heir; pairs with [mutex.A].
@@ -5003,11 +5051,11 @@ CTH_API cth_status cth_mutex_destroy(cth_mutex *mutex) {
     return CTH_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:rmutex
 
    The mutex inside says who the owner is; `depth` belongs to the owner.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 CTH_API bool cth_rmutex_is_locked(const cth_rmutex *rmutex) {
     return cth_mutex_is_locked(&rmutex->mutex);
@@ -5021,7 +5069,7 @@ CTH_API cth_status cth_rmutex_destroy(cth_rmutex *rmutex) {
     return cth_mutex_destroy(&rmutex->mutex);
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:rwlock
 
        word                       meaning (bit 0, SLEEPERS, may be set beside each)
@@ -5036,7 +5084,7 @@ CTH_API cth_status cth_rmutex_destroy(cth_rmutex *rmutex) {
    those who come running; a writer that has been passed by for 1 ms is handed the lock, and so are
    all queued readers when the first of them has been. A writer that gives up lets the readers in
    that were queued because of it.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  define CTH__WRITING     UINT32_C(2)
 #  define CTH__READER      UINT32_C(4) // one reader, in the word
@@ -5223,13 +5271,13 @@ CTH_API CTH__NOINLINE cth_status cth__read_lock_slow(cth_rwlock *rwlock, cth_tim
     }
 }
 
-CTH_API cth_status cth_rwlock_read_lock_until(cth_rwlock *rwlock, cth_time deadline) {
-    return cth__read_lock_slow(rwlock, deadline);
-}
-
 CTH_API cth_status cth_rwlock_try_read_lock(cth_rwlock *rwlock) {
     const cth_status status = cth__read_lock_slow(rwlock, 0);
     return status == CTH_TIMEDOUT || status == CTH_DEADLOCK ? CTH_BUSY : status;
+}
+
+CTH_API cth_status cth_rwlock_read_lock_until(cth_rwlock *rwlock, cth_time deadline) {
+    return cth__read_lock_slow(rwlock, deadline);
 }
 
 CTH_API CTH__NOINLINE cth_status cth__read_unlock_slow(cth_rwlock *rwlock) {
@@ -5350,13 +5398,13 @@ CTH_API CTH__NOINLINE cth_status cth__write_lock_slow(cth_rwlock *rwlock, cth_ti
     }
 }
 
-CTH_API cth_status cth_rwlock_write_lock_until(cth_rwlock *rwlock, cth_time deadline) {
-    return cth__write_lock_slow(rwlock, deadline);
-}
-
 CTH_API cth_status cth_rwlock_try_write_lock(cth_rwlock *rwlock) {
     const cth_status status = cth__write_lock_slow(rwlock, 0);
     return status == CTH_TIMEDOUT || status == CTH_DEADLOCK ? CTH_BUSY : status;
+}
+
+CTH_API cth_status cth_rwlock_write_lock_until(cth_rwlock *rwlock, cth_time deadline) {
+    return cth__write_lock_slow(rwlock, deadline);
 }
 
 /* Tell whether the calling thread holds the lock for writing. */
@@ -5418,14 +5466,14 @@ CTH_API cth_status cth_rwlock_destroy(cth_rwlock *rwlock) {
     return CTH_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:cond
 
    The word is 1 while a record may be queued. A waiter queues itself before it unlocks the mutex,
    so a notifier that has had the mutex since sees the word and finds the record. A notify chooses
    its waiters under the bucket lock and clears the word, if none will remain, before it claims the
    last: that one may free the condition.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 CTH_API cth_status cth_cond_wait(cth_cond *cond, cth_mutex *mutex) {
     return cth_cond_wait_until(cond, mutex, CTH_FOREVER);
@@ -5453,7 +5501,8 @@ CTH_API cth_status cth_cond_wait_until(cth_cond *cond, cth_mutex *mutex, cth_tim
     cth__store(&cond->word, 1, relaxed);
     cth__unlock(&bucket->lock);
     (void)cth_mutex_unlock(mutex);
-    const cth__wait_desc desc = {.deadline = deadline,
+    const bool spurious = cth__spurious();
+    const cth__wait_desc desc = {.deadline = spurious ? 0 : deadline,
                                  .cancellable = true,
                                  .spin = true,
                                  .what = "condition",
@@ -5461,7 +5510,7 @@ CTH_API cth_status cth_cond_wait_until(cth_cond *cond, cth_mutex *mutex, cth_tim
                                  .site = CTH__CALL_SITE()};
     const cth_status status = cth__park(self, &w, 1, &desc, NULL);
     (void)cth_mutex_lock(mutex);
-    return status;
+    return spurious && status == CTH_TIMEDOUT ? CTH_OK : status;
 }
 
 CTH_API cth_status cth_cond_wait_rmutex(cth_cond *cond, cth_rmutex *rmutex) {
@@ -5536,14 +5585,14 @@ CTH_API cth_status cth_cond_destroy(cth_cond *cond) {
     return cth__has_waiters(cond, self) ? CTH_BUSY : CTH_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:sem
 
    The word is the number of permits, with bit 31 while a record may be queued. A release adds its
    permits and wakes as many waiters, which then compete with those who come running; every woken
    waiter tries once more before it reports a timeout, so no wake is lost. A single release gives
    its permit straight to a waiter that has been passed by for 1 ms.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  define CTH__SEM_SLEEPERS   UINT32_C(0x80000000)
 #  define CTH__SEM_SATURATING UINT32_C(0x80000000)
@@ -5554,7 +5603,7 @@ CTH_API cth_status cth_sem_init(cth_sem *sem, int count, const cth_sem_desc *des
     if (sem == NULL || count < 0 || max < 0 || count > max) {
         return CTH_INVALID;
     }
-    sem->bound = desc != NULL && (desc->max != 0 || desc->saturating) ? (uint32_t)max : 0;
+    sem->bound = max != CTH_SEM_MAX ? (uint32_t)max : 0;
     if (desc != NULL && desc->saturating) {
         sem->bound |= CTH__SEM_SATURATING;
     }
@@ -5720,13 +5769,13 @@ CTH_API cth_status cth_sem_destroy(cth_sem *sem) {
     return CTH_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:event
 
    The word counts how often the event was set, above two flags. A waiter that finds the count
    changed knows that it was freed, even if the event has been cleared since. set changes the word
    before it claims the waiters; then it no longer touches the event.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  define CTH__EVENT_SET      UINT32_C(1)
 #  define CTH__EVENT_SLEEPERS UINT32_C(2)
@@ -5779,9 +5828,11 @@ CTH_API CTH__NOINLINE cth_status cth__event_wait_slow(cth_event *event, cth_time
     // [event.A] acquire: sees what the setter did; pairs with [event.B].
     uint32_t found = cth__load(&event->word, acquire);
     const uint32_t count = found / CTH__EVENT_ONCE;
+#  ifdef CTHREADS_DEBUG
     if (found == CTH__EVENT_POISON) {
         return CTH_INVALID;
     }
+#  endif
     while ((found & CTH__EVENT_SET) == 0 && found / CTH__EVENT_ONCE == count) {
         if (!spun_out && cth__spin(self, &used)) {
             found = cth__load(&event->word, acquire); // [event.A] acquire, as above
@@ -5832,13 +5883,13 @@ CTH_API cth_status cth_event_destroy(cth_event *event) {
     return CTH_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:latch
 
    The word is the count, with bit 31 while a record may be queued. The done that brings it to zero
    clears the word under the bucket lock and then claims all waiters; it no longer touches the
    latch.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  define CTH__LATCH_SLEEPERS UINT32_C(0x80000000)
 
@@ -5948,7 +5999,7 @@ CTH_API cth_status cth_latch_destroy(cth_latch *latch) {
     return cth__has_waiters(latch, self) ? CTH_BUSY : CTH_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:barrier
 
    Everything happens under the bucket lock, so who arrives, completes or breaks is decided in one
@@ -5956,7 +6007,7 @@ CTH_API cth_status cth_latch_destroy(cth_latch *latch) {
    freed by the first of them to return. While an action runs the barrier is COMPLETING: the records
    of those inside have been taken out, so no deadline can end their wait, and those who come for
    the next meeting wait outside.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 enum { CTH__BARRIER_COMPLETING = 1, CTH__BARRIER_BROKEN = 2 };
 
@@ -6145,12 +6196,12 @@ CTH_API cth_status cth_barrier_destroy(cth_barrier *barrier) {
     return cth__has_waiters(barrier, self) || cth_barrier_waiting(barrier) != 0 ? CTH_BUSY : CTH_OK;
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:once
 
    The word names the thread that runs the function, as a mutex does. Its end, done or not, is
    stored under the bucket lock if anybody may sleep, who then look at the word again.
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 #  define CTH__ONCE_DONE UINT32_C(2)
 
@@ -6216,9 +6267,9 @@ CTH_API CTH__NOINLINE cth_status cth__once_call_slow(cth_once *once,
     }
 }
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    >>impl:scoped
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */
 
 static void cth__scope_end(cth_status status, const char *what) {
     if (status != CTH_OK) {
@@ -6358,7 +6409,7 @@ CTH_API cth__scope cth__scope_mtx(mtx_t *lock) {
 
 #endif /* implementation */
 
-/* ------------------------------------------------------------------------------------------------
+/* -------------------------------------------------------------------------------------------------
    License: MIT-0 OR Unlicense, as you like.
 
    MIT No Attribution. Copyright 2026 the cthreads authors.
@@ -6386,4 +6437,4 @@ CTH_API cth__scope cth__scope_mtx(mtx_t *lock) {
    dedication to be an overt act of relinquishment in perpetuity of all present and future rights
    to this software under copyright law. THE SOFTWARE IS PROVIDED "AS IS", as above.
    <https://unlicense.org/>
-   ------------------------------------------------------------------------------------------------ */
+   ---------------------------------------------------------------------------------------------- */

@@ -49,6 +49,7 @@ static struct {
     int skip_count;
     int rounds;
     bool quick;
+    bool allow_empty;
     const char *filter;
     const char *json;
     cpu_set_t cpus;
@@ -179,6 +180,23 @@ double bench_team(const bench_row *row, void (*body)(const bench_row *row, int i
     return ns;
 }
 
+bench_sample bench_team_sample(const bench_row *row, double ns, uint64_t total) {
+    bench_sample sample = {0, 0};
+    uint64_t sum = 0, least = UINT64_MAX, most = 0;
+    for (int i = 0; i < row->threads; i++) {
+        const uint64_t count = bench_slots[i].count;
+        sum += count;
+        least = count < least ? count : least;
+        most = count > most ? count : most;
+    }
+    if (sum == 0 || sum != total) {
+        bench_fail("the lock let two threads in, or none");
+    }
+    sample.value = ns / (double)sum;
+    sample.second = (double)least / (double)most;
+    return sample;
+}
+
 static struct {
     pthread_t thread;
     void (*body)(void);
@@ -244,10 +262,12 @@ double bench_batches_median(bench_batches *batches) {
 
 static void usage(FILE *to) {
     fprintf(to,
-            "usage: bench_%s [--rounds N] [--quick] [--filter TEXT] [--json FILE]\n"
+            "usage: bench_%s [--rounds N] [--quick] [--filter TEXT] [--allow-empty]\n"
+            "       [--json FILE]\n"
             "  --rounds N     rounds per row, 1 to %d (default 5)\n"
             "  --quick        measure for a tenth of the time\n"
             "  --filter TEXT  only cases with TEXT in \"row / peer\", in any case of letters\n"
+            "  --allow-empty  a filter that leaves no case is no failure; then no FILE is written\n"
             "  --json FILE    write all values there too\n",
             bench.program, MAX_ROUNDS);
 }
@@ -258,6 +278,10 @@ static void read_options(int argc, char **argv) {
         const char *option = argv[i];
         if (strcmp(option, "--quick") == 0) {
             bench.quick = true;
+            continue;
+        }
+        if (strcmp(option, "--allow-empty") == 0) {
+            bench.allow_empty = true;
             continue;
         }
         if (strcmp(option, "--help") == 0 || strcmp(option, "-h") == 0) {
@@ -677,6 +701,12 @@ static void run_row(int row) {
 
 int bench_finish(void) {
     double load = 0;
+    if (bench.case_count == 0) {
+        if (bench.allow_empty) {
+            return 0;
+        }
+        die("no case matches \"%s\"", bench.filter != NULL ? bench.filter : "");
+    }
     if (getloadavg(&load, 1) != 1) {
         load = -1;
     }
@@ -692,9 +722,6 @@ int bench_finish(void) {
         printf("SKIPPED %s: %s\n", bench.skips[i].peer, bench.skips[i].why);
     }
     fflush(stdout);
-    if (bench.case_count == 0) {
-        die("no case matches \"%s\"", bench.filter != NULL ? bench.filter : "");
-    }
     for (int row = 0; row < bench.row_count; row++) {
         run_row(row);
     }

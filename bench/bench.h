@@ -110,6 +110,11 @@ typedef struct bench_slot {
 } bench_slot;
 extern bench_slot bench_slots[BENCH_THREADS];
 
+/* What a team that counted its operations in the slots has shown: nanoseconds per operation, and as
+   second value the least count against the greatest. Fails unless the counts sum up to `total`,
+   which the operations counted themselves. */
+bench_sample bench_team_sample(const bench_row *row, double ns, uint64_t total);
+
 /* Start a thread that runs body() and so blocks; then wait for its end and return the microseconds
    of processor time it used per second of the row's time. Between the two the caller sleeps
    bench_seconds and sets the thread free. */

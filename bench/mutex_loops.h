@@ -24,23 +24,6 @@ enum {
     ROW_SIZE,
     ROW_COUNT,
 };
-
-static inline bench_sample bench_team_sample(const bench_row *row, double ns, uint64_t counter) {
-    bench_sample sample = {0, 0};
-    uint64_t sum = 0, least = UINT64_MAX, most = 0;
-    for (int i = 0; i < row->threads; i++) {
-        const uint64_t count = bench_slots[i].count;
-        sum += count;
-        least = count < least ? count : least;
-        most = count > most ? count : most;
-    }
-    if (sum == 0 || sum != counter) {
-        bench_fail("the lock let two threads in, or none");
-    }
-    sample.value = ns / (double)sum;
-    sample.second = (double)least / (double)most;
-    return sample;
-}
 #endif
 
 #ifdef PEER

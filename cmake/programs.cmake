@@ -23,7 +23,7 @@ set(cth_sanitize "")
 set(cth_test_environment "")
 if(CTHREADS_SANITIZE)
   set(cth_sanitize -fsanitize=${CTHREADS_SANITIZE} -fno-sanitize-recover=all
-      -fno-omit-frame-pointer)
+      -fno-omit-frame-pointer -O1)
   list(APPEND cth_test_environment
        "TSAN_OPTIONS=halt_on_error=1:exitcode=66:second_deadlock_stack=1"
        "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:exitcode=67"
@@ -41,11 +41,17 @@ function(cth_program target source)
     C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   target_compile_options(${target} PRIVATE ${cth_strict} ${cth_sanitize})
   target_link_options(${target} PRIVATE ${cth_sanitize})
+  # With '=', as by `#define NAME` in a file, so that a file may define the same again.
   if(CTHREADS_PORTABLE_PARK)
-    target_compile_definitions(${target} PRIVATE CTHREADS_PORTABLE_PARK)
+    target_compile_definitions(${target} PRIVATE "CTHREADS_PORTABLE_PARK=")
+  endif()
+  if(CTHREADS_SANITIZE MATCHES "address")
+    # The sanitizer does not see thrd_create: it would not report what such threads leak, and take
+    # the stack of an ended one for that of a new one.
+    target_compile_definitions(${target} PRIVATE "CTHREADS_PTHREADS=")
   endif()
   if(arg_SIM)
-    target_compile_definitions(${target} PRIVATE CTHREADS_SIM)
+    target_compile_definitions(${target} PRIVATE "CTHREADS_SIM=")
   endif()
 endfunction()
 

@@ -374,7 +374,7 @@ static void close_object(void *object) {
     atomic_fetch_sub(&opened, 1);
 }
 
-enum { LOCALS = 70 };
+enum { LOCALS = 20 }; // a thread's table grows twice on the way
 
 static cth_local local = CTH_LOCAL_INIT(sizeof(int), open_object, close_object);
 static cth_local refused = CTH_LOCAL_INIT(sizeof(int), refuse_object, close_object);

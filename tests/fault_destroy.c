@@ -35,7 +35,7 @@
 #endif
 
 /* Rounds of each kind; in the last two kinds a thread lives for one round only. */
-enum { ROUNDS = 120000, THREAD_ROUNDS = 20000, PATTERN = 0xEE, QUARANTINE = 32 };
+enum { ROUNDS = 80000, THREAD_ROUNDS = 20000, PATTERN = 0xEE, QUARANTINE = 32 };
 
 static uint32_t rounds_of(uint32_t normal) {
     const char *text = getenv("FAULT_SCALE");
@@ -128,7 +128,7 @@ typedef struct game {
 
 /* On a machine that is busy with other things each meeting may cost milliseconds. Then it is enough
    when a kind has had its share of time. */
-enum { LEAST_ROUNDS = 1000, SECONDS = 8 };
+enum { LEAST_ROUNDS = 64, SECONDS = 6 };
 
 static cth_status taker(void *arg) {
     game *g = arg;
@@ -227,7 +227,7 @@ static void free_mutex(void) {
 /* A timed lock that gives up now and then: the one who gives up is not the one who frees. */
 static void mutex_take_timed(void *object) {
     while (cth_mutex_lock_until((cth_mutex *)object, cth_after(CTH_US(1))) != CTH_OK) {
-        // Again: the giver unlocks once.
+        sched_yield(); // the giver unlocks once, and may need this processor for it
     }
     CHECK_STATUS(cth_mutex_unlock((cth_mutex *)object), CTH_OK);
 }
@@ -362,6 +362,89 @@ static void free_cond_after_notify(void) {
     play(&k, rounds_of(ROUNDS));
 }
 
+// --- rwlock: freed by the writer or the reader that came after a writer ---
+
+static void rwlock_prepare(void *object) {
+    CHECK_STATUS(cth_rwlock_write_lock((cth_rwlock *)object), CTH_OK);
+}
+
+static bool rwlock_asleep(void *object) {
+    return (cth__load(&((cth_rwlock *)object)->word, relaxed) & 1) != 0;
+}
+
+static void rwlock_give(void *object) {
+    CHECK_STATUS(cth_rwlock_write_unlock((cth_rwlock *)object), CTH_OK);
+}
+
+static void rwlock_take_write(void *object) {
+    CHECK_STATUS(cth_rwlock_write_lock((cth_rwlock *)object), CTH_OK);
+    CHECK_STATUS(cth_rwlock_write_unlock((cth_rwlock *)object), CTH_OK);
+}
+
+static void rwlock_take_read(void *object) {
+    CHECK_STATUS(cth_rwlock_read_lock((cth_rwlock *)object), CTH_OK);
+    CHECK_STATUS(cth_rwlock_read_unlock((cth_rwlock *)object), CTH_OK);
+}
+
+static void free_rwlock_after_write(void) {
+    static const kind k = {sizeof(cth_rwlock), rwlock_prepare,    rwlock_asleep,
+                           rwlock_give,        rwlock_take_write, true};
+    play(&k, rounds_of(ROUNDS));
+}
+
+static void free_rwlock_after_read(void) {
+    static const kind k = {sizeof(cth_rwlock), rwlock_prepare,   rwlock_asleep,
+                           rwlock_give,        rwlock_take_read, true};
+    play(&k, rounds_of(ROUNDS));
+}
+
+// --- latch: freed by the one who waited ---
+
+static void latch_prepare(void *object) {
+    CHECK_STATUS(cth_latch_add((cth_latch *)object, 1), CTH_OK);
+}
+
+static bool latch_asleep(void *object) {
+    return cth__load(&((cth_latch *)object)->word, relaxed) >> 31 != 0;
+}
+
+static void latch_give(void *object) {
+    CHECK_STATUS(cth_latch_done((cth_latch *)object), CTH_OK);
+}
+
+static void latch_take(void *object) {
+    CHECK_STATUS(cth_latch_wait((cth_latch *)object), CTH_OK);
+}
+
+static void free_latch(void) {
+    static const kind k = {sizeof(cth_latch), latch_prepare, latch_asleep,
+                           latch_give,        latch_take,    true};
+    play(&k, rounds_of(ROUNDS));
+}
+
+// --- barrier: both make the same call, and either may be the last to come and to leave ---
+
+static bool unknown_asleep(void *object) {
+    (void)object;
+    return false;
+}
+
+static void barrier_prepare(void *object) {
+    CHECK_STATUS(cth_barrier_init((cth_barrier *)object, 2, NULL), CTH_OK);
+}
+
+static void barrier_meet(void *object) {
+    uint32_t index = 2;
+    CHECK_STATUS(cth_barrier_wait((cth_barrier *)object, &index), CTH_OK);
+    CHECK(index < 2);
+}
+
+static void free_barrier(void) {
+    static const kind k = {sizeof(cth_barrier), barrier_prepare, unknown_asleep,
+                           barrier_meet,        barrier_meet,    true};
+    play(&k, rounds_of(ROUNDS));
+}
+
 // --- cancel token: destroyed and freed by the one it cancelled ---
 
 static cth_event never;
@@ -466,6 +549,10 @@ int main(int argc, char **argv) {
         TEST(free_event),
         TEST(free_cond),
         TEST(free_cond_after_notify),
+        TEST(free_rwlock_after_write),
+        TEST(free_rwlock_after_read),
+        TEST(free_latch),
+        TEST(free_barrier),
         TEST(free_cancel),
         TEST(release_thread_handle),
         TEST(release_own_handle),

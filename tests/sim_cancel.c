@@ -99,7 +99,9 @@ static cth_status own_child(void *arg) {
     (void)arg;
     for (int i = 0; i < 2; i++) {
         cth_cancel *own = (cth_cancel *)malloc(sizeof *own);
+        const char *reason = cth_cancel_reason(&token);
         CTH_SIM_CHECK(cth_cancel_init(own, &token, CTH_FOREVER) == CTH_OK);
+        CTH_SIM_CHECK(reason == NULL || cth_cancel_reason(own) == reason); // born cancelled
         CTH_UNDER(own) {
             const cth_status status = cth_event_wait_until(&event, sim_soon());
             CTH_SIM_CHECK(status == CTH_TIMEDOUT || status == CTH_CANCELLED);

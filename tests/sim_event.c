@@ -103,6 +103,25 @@ static cth_status set_then_clear(void *arg) {
     return CTH_OK;
 }
 
+/* A waiter that has begun, but is not in the table yet, is freed by a set and clear too, also when
+   another one begins to wait right behind them. */
+static cth_status pulse_before_sleep(void *arg) {
+    (void)arg;
+    fresh();
+    cth_thread *a = sim_spawn(table_waiter, NULL);
+    while ((cth__load(&event.word, relaxed) & CTH__EVENT_SLEEPERS) == 0) {
+        cth_yield();
+    }
+    cth_thread *b = sim_spawn(table_waiter, NULL);
+    CTH_SIM_CHECK(cth_event_set(&event) == CTH_OK);
+    CTH_SIM_CHECK(cth_event_clear(&event) == CTH_OK);
+    sim_join(a);
+    CTH_SIM_CHECK(cth_event_set(&event) == CTH_OK);
+    sim_join(b);
+    CTH_SIM_CHECK(freed == 2);
+    return CTH_OK;
+}
+
 static cth_status setter_clearer(void *arg) {
     (void)arg;
     for (int i = 0; i < 2; i++) {
@@ -244,6 +263,7 @@ static void passes_set_frees_all(void) {
 }
 static void passes_set_then_clear(void) {
     SIM_PASS(set_then_clear, SIM_WAITS, 2500);
+    SIM_PASS(pulse_before_sleep, SIM_WAITS, 3000);
     SIM_PASS(set_clear_storm, SIM_WAITS, 2500);
 }
 static void passes_set_meets_timeout(void) {

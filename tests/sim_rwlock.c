@@ -387,58 +387,69 @@ static cth_status freed_by_reader(void *arg) {
 }
 
 static bool stop;
+static int entered; // readers that have been inside
 
+/* Stay inside until the next reader is, if it comes: so the lock is hardly ever free of readers unless
+   they are held back for the writer. */
 static cth_status reads_on_and_on(void *arg) {
-    int *others = (int *)arg;
+    (void)arg;
     while (!stop) {
         CTH_SIM_CHECK(cth_rwlock_read_lock(&rw) == CTH_OK);
-        cth_yield();
-        CTH_SIM_CHECK(++*others < 1000);
+        const int before = ++entered;
+        CTH_SIM_CHECK(before < 300);
+        for (int patience = 30; patience > 0 && entered == before && !stop; patience--) {
+            cth_yield();
+        }
         unlock_read();
-    }
-    return CTH_OK;
-}
-
-static cth_status writes_on_and_on(void *arg) {
-    int *others = (int *)arg;
-    while (!stop) {
-        CTH_SIM_CHECK(cth_rwlock_write_lock(&rw) == CTH_OK);
-        cth_yield();
-        CTH_SIM_CHECK(++*others < 1000);
-        unlock_write();
     }
     return CTH_OK;
 }
 
 /* Readers that come again and again do not keep a writer out, */
 static cth_status writer_gets_its_turn(void *arg) {
-    int others = 0;
     (void)arg;
     fresh();
     stop = false;
-    cth_thread *a = sim_spawn(reads_on_and_on, &others);
-    cth_thread *b = sim_spawn(reads_on_and_on, &others);
+    entered = 0;
+    cth_thread *threads[] = {sim_spawn(reads_on_and_on, NULL), sim_spawn(reads_on_and_on, NULL),
+                             sim_spawn(reads_on_and_on, NULL)};
     CTH_SIM_CHECK(cth_rwlock_write_lock(&rw) == CTH_OK);
     stop = true;
     unlock_write();
-    sim_join(a);
-    sim_join(b);
+    for (int i = 0; i < 3; i++) {
+        sim_join(threads[i]);
+    }
+    return CTH_OK;
+}
+
+/* Stay inside long enough for the other writers to queue up. */
+static cth_status writes_on_and_on(void *arg) {
+    (void)arg;
+    while (!stop) {
+        CTH_SIM_CHECK(cth_rwlock_write_lock(&rw) == CTH_OK);
+        CTH_SIM_CHECK(++entered < 300);
+        for (int i = 0; i < 10 && !stop; i++) {
+            cth_yield();
+        }
+        unlock_write();
+    }
     return CTH_OK;
 }
 
 /* ... nor writers a reader. */
 static cth_status reader_gets_its_turn(void *arg) {
-    int others = 0;
     (void)arg;
     fresh();
     stop = false;
-    cth_thread *a = sim_spawn(writes_on_and_on, &others);
-    cth_thread *b = sim_spawn(writes_on_and_on, &others);
+    entered = 0;
+    cth_thread *threads[] = {sim_spawn(writes_on_and_on, NULL), sim_spawn(writes_on_and_on, NULL),
+                             sim_spawn(writes_on_and_on, NULL)};
     CTH_SIM_CHECK(cth_rwlock_read_lock(&rw) == CTH_OK);
     stop = true;
     unlock_read();
-    sim_join(a);
-    sim_join(b);
+    for (int i = 0; i < 3; i++) {
+        sim_join(threads[i]);
+    }
     return CTH_OK;
 }
 
@@ -557,7 +568,7 @@ static bool small_any(bool read) {
     return false;
 }
 
-static bool small_lock(bool read, cth_time deadline, bool gives_up_quietly) {
+static bool small_lock(bool read, cth_time deadline, bool quiet) {
     struct queued me = {CTH_EVENT_INIT, WAITS, read, NULL};
     CTH_WITH(&guard) {
         if (held == 0 || (read && held > 0 && !small_any(false))) {
@@ -576,7 +587,7 @@ static bool small_lock(bool read, cth_time deadline, bool gives_up_quietly) {
             at = &(*at)->next;
         }
         *at = me.next;
-        if (me.claim == GAVE_UP && held > 0 && !gives_up_quietly && !small_any(false)) {
+        if (me.claim == GAVE_UP && held > 0 && !quiet && !small_any(false)) {
             (void)small_serve(true);
         }
     }

@@ -33,6 +33,11 @@ typedef struct guarded {
 
 static guarded shared[LOCKS];
 
+/* The same for readers and writers. */
+static cth_rwlock rwlock;
+static atomic_int readers, writers;
+static uint64_t left_half, right_half; // equal whenever nobody writes
+
 typedef struct tally {
     uint64_t locks, timeouts, cancels, permits, items, gates, joins, duels;
 } tally;
@@ -67,6 +72,8 @@ typedef struct group {
     cth_event gate[GATES];
     atomic_uint passed;
     cth_event never;
+    cth_barrier barrier;
+    cth_latch latch;
     cth_mutex prize;                   // of a duel
     cth_time deadline;                 // of its timed waiter
     bool got_in_time;                  // what that one saw
@@ -129,7 +136,50 @@ static void inside(player *p, unsigned which) {
     g->owner = 0;
 }
 
+static void use_rwlock(player *p) {
+    const bool write = pick(p, 4) == 0;
+    const cth_time deadline = pick(p, 2) == 0 ? CTH_FOREVER : soon(p);
+    at(p, write ? "rwlock write lock" : "rwlock read lock", &rwlock);
+    const cth_status status = write ? cth_rwlock_write_lock_until(&rwlock, deadline)
+                                    : cth_rwlock_read_lock_until(&rwlock, deadline);
+    if (status != CTH_OK) {
+        CHECK_STATUS(status, CTH_TIMEDOUT);
+        CHECK(deadline != CTH_FOREVER && cth_now() >= deadline);
+        p->seen.timeouts++;
+        return;
+    }
+    p->seen.locks++;
+    bool reads = !write;
+    if (write) {
+        CHECK_EQ(atomic_fetch_add(&writers, 1), 0);
+        CHECK_EQ(atomic_load(&readers), 0);
+        left_half++;
+        dawdle(p);
+        right_half++;
+        CHECK_EQ(atomic_fetch_sub(&writers, 1), 1);
+        reads = pick(p, 4) == 0;
+        if (reads) {
+            CHECK_STATUS(cth_rwlock_downgrade(&rwlock), CTH_OK);
+        } else {
+            CHECK_STATUS(cth_rwlock_write_unlock(&rwlock), CTH_OK);
+        }
+    }
+    if (reads) {
+        atomic_fetch_add(&readers, 1);
+        CHECK_EQ(atomic_load(&writers), 0);
+        CHECK_EQ(left_half, right_half);
+        dawdle(p);
+        CHECK_EQ(left_half, right_half);
+        atomic_fetch_sub(&readers, 1);
+        CHECK_STATUS(cth_rwlock_read_unlock(&rwlock), CTH_OK);
+    }
+}
+
 static void use_mutex(player *p) {
+    if (pick(p, 4) == 0) {
+        use_rwlock(p);
+        return;
+    }
     const unsigned which = (unsigned)pick(p, LOCKS);
     guarded *g = &shared[which];
     cth_status status = CTH_OK;
@@ -360,6 +410,27 @@ static cth_status pass_gates(player *p) {
         atomic_fetch_add(&g->passed, 1);
         dawdle(p);
     }
+    return CTH_OK;
+}
+
+/* Meetings: all of the group at one barrier, again and again; each time exactly one is the last. */
+static cth_status meet(player *p) {
+    group *g = p->group;
+    for (unsigned i = 0; i < STEPS; i++) {
+        uint32_t index = UINT_MAX;
+        at(p, "barrier wait", &g->barrier);
+        CHECK_STATUS(cth_barrier_wait(&g->barrier, &index), CTH_OK);
+        CHECK(index < g->n_members);
+        g->put += index == 0; // nobody else is between the two meetings with index 0
+        CHECK_STATUS(cth_barrier_wait(&g->barrier, &index), CTH_OK);
+        CHECK_EQ(g->put, i + 1);
+        g->got += index == 0;
+        dawdle(p);
+    }
+    at(p, "latch done", &g->latch);
+    CHECK_STATUS(cth_latch_done(&g->latch), CTH_OK);
+    at(p, "latch wait", &g->latch);
+    CHECK_STATUS(cth_latch_wait(&g->latch), CTH_OK);
     return CTH_OK;
 }
 
@@ -605,6 +676,7 @@ typedef enum kind {
     CANCELLED,
     JOINERS,
     DUELS,
+    MEETERS,
     KINDS
 } kind;
 
@@ -617,12 +689,12 @@ static cth_status play(void *arg) {
 
 /* Make a group of kind `k` out of players[first ..]; returns how many it took, at most `n`. */
 static unsigned make_group(group *g, kind k, unsigned first, unsigned n, cth_rng *rng) {
-    static cth_status (*const gives[KINDS])(player *) = {play_locks,   give_permits, hold_permits,
-                                                         put_items,    open_gates,   cancel_takers,
-                                                         join_threads, give_in_duels};
-    static cth_status (*const takes[KINDS])(player *) = {play_locks,   take_permits, hold_permits,
-                                                         take_items,   pass_gates,   be_cancelled,
-                                                         join_threads, take_in_duels};
+    static cth_status (*const gives[KINDS])(player *) = {play_locks,   give_permits,  hold_permits,
+                                                         put_items,    open_gates,    cancel_takers,
+                                                         join_threads, give_in_duels, meet};
+    static cth_status (*const takes[KINDS])(player *) = {play_locks,   take_permits,  hold_permits,
+                                                         take_items,   pass_gates,    be_cancelled,
+                                                         join_threads, take_in_duels, meet};
     const unsigned least = k == LOCKERS || k == JOINERS ? 1 : k == DUELS ? 3 : 2;
     const unsigned most = k == JOINERS ? 2 : k == DUELS ? 3 : 6;
     if (n < least) {
@@ -635,6 +707,10 @@ static unsigned make_group(group *g, kind k, unsigned first, unsigned n, cth_rng
     g->givers = one_giver || size < 2 ? 1 : 1 + (unsigned)cth_rng_below(rng, size - 1);
     g->takers = size - g->givers;
     g->n_members = size;
+    if (k == MEETERS) {
+        CHECK_STATUS(cth_barrier_init(&g->barrier, (int)size, NULL), CTH_OK);
+        CHECK_STATUS(cth_latch_add(&g->latch, (int)size), CTH_OK);
+    }
     if (k == HOLDERS) {
         g->holding_max = 1 + (int)cth_rng_below(rng, 3);
         CHECK_STATUS(cth_sem_init(&g->sem, g->holding_max, &(cth_sem_desc){.max = g->holding_max}),
@@ -671,6 +747,9 @@ static void check_group(group *g, kind k) {
     }
     CHECK_STATUS(cth_mutex_destroy(&g->mutex), CTH_OK);
     CHECK_STATUS(cth_mutex_destroy(&g->prize), CTH_OK);
+    CHECK_EQ(cth_latch_count(&g->latch), 0);
+    CHECK_STATUS(cth_latch_destroy(&g->latch), CTH_OK);
+    CHECK_STATUS(cth_barrier_destroy(&g->barrier), CTH_OK);
     CHECK_STATUS(cth_cond_destroy(&g->not_empty), CTH_OK);
     CHECK_STATUS(cth_cond_destroy(&g->not_full), CTH_OK);
     CHECK_STATUS(cth_sem_destroy(&g->sem), CTH_OK);
@@ -780,8 +859,11 @@ static void stress(double seconds) {
            " permits, %" PRIu64 " items, %" PRIu64 " gates, %" PRIu64 " joins, %" PRIu64
            " duels, %" PRIu64 " timeouts, %" PRIu64 " cancels\n",
            seed, n_threads, atomic_load(&n_rounds), all.locks, all.permits, all.items, all.gates,
-           all.joins, all.timeouts, all.cancels);
+           all.joins, all.duels, all.timeouts, all.cancels);
     CHECK(all.locks > 0);
+    CHECK_EQ(left_half, right_half);
+    CHECK_EQ(atomic_load(&readers), 0);
+    CHECK_STATUS(cth_rwlock_destroy(&rwlock), CTH_OK);
 }
 
 int main(int argc, char **argv) {

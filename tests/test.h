@@ -32,15 +32,15 @@ typedef struct test_case {
     const char *name;
     void (*fn)(void);
 } test_case;
-#define TEST(fn)                                                                                   \
-    { #fn, fn }
+#define TEST(fn) \
+  { #fn, fn }
 
 /* Each evaluates its arguments once. */
 #define CHECK(cond)     ((cond) ? (void)0 : test_fail(__FILE__, __LINE__, "%s", #cond))
 #define CHECK_EQ(a, b)  test_eq(__FILE__, __LINE__, #a, (intmax_t)(a), #b, (intmax_t)(b))
 #define CHECK_STR(a, b) test_str(__FILE__, __LINE__, #a, (a), (b))
-#define CHECK_STATUS(expr, want)                                                                   \
-    test_status(__FILE__, __LINE__, #expr, (cth_status)(expr), (cth_status)(want))
+#define CHECK_STATUS(expr, want) \
+  test_status(__FILE__, __LINE__, #expr, (cth_status)(expr), (cth_status)(want))
 
 static _Atomic(const char *) test_name; // the test that runs
 static atomic_uint test_number;         // grows with each test, for the watchdog
@@ -54,40 +54,42 @@ _Noreturn static inline void test_fail(const char *file, int line, const char *f
     cth_thread *self = cth_thread_current();
     const char *name = atomic_load(&test_name);
     fflush(stdout);
-    fprintf(stderr,
-            "%s:%d: check failed in test %s, thread %s: %s\n",
-            file,
-            line,
-            name != NULL ? name : "-",
-            self != NULL ? cth_thread_name(self) : "?",
-            text);
+    fprintf(stderr, "%s:%d: check failed in test %s, thread %s: %s\n", file, line,
+            name != NULL ? name : "-", self != NULL ? cth_thread_name(self) : "?", text);
     fflush(stderr);
     abort();
 }
 
-static inline void
-test_eq(const char *file, int line, const char *a, intmax_t x, const char *b, intmax_t y) {
+static inline void test_eq(const char *file,
+                           int line,
+                           const char *a,
+                           intmax_t x,
+                           const char *b,
+                           intmax_t y) {
     if (x != y) {
         test_fail(file, line, "%s == %s: %jd is not %jd", a, b, x, y);
     }
 }
 
-static inline void test_str(const char *file, int line, const char *a, const char *x, const char *y) {
+static inline void test_str(const char *file,
+                            int line,
+                            const char *a,
+                            const char *x,
+                            const char *y) {
     if (x == NULL || y == NULL || strcmp(x, y) != 0) {
-        test_fail(file,
-                  line,
-                  "%s is \"%s\", not \"%s\"",
-                  a,
-                  x != NULL ? x : "(null)",
+        test_fail(file, line, "%s is \"%s\", not \"%s\"", a, x != NULL ? x : "(null)",
                   y != NULL ? y : "(null)");
     }
 }
 
-static inline void
-test_status(const char *file, int line, const char *expr, cth_status got, cth_status want) {
+static inline void test_status(const char *file,
+                               int line,
+                               const char *expr,
+                               cth_status got,
+                               cth_status want) {
     if (got != want) {
-        test_fail(
-            file, line, "%s is %s, not %s", expr, cth_status_name(got), cth_status_name(want));
+        test_fail(file, line, "%s is %s, not %s", expr, cth_status_name(got),
+                  cth_status_name(want));
     }
 }
 

@@ -209,8 +209,8 @@ static void past_deadlines(void) {
 }
 
 static void far_deadlines(void) {
-    const cth_time far[] = {
-        cth_after(CTH_S(3600)), INT64_C(1) << 62, INT64_MAX - 1, cth_after(INT64_MAX), CTH_FOREVER};
+    const cth_time far[] = {cth_after(CTH_S(3600)), INT64_C(1) << 62, INT64_MAX - 1,
+                            cth_after(INT64_MAX), CTH_FOREVER};
     for (size_t i = 0; i < TEST_COUNT(far); i++) {
         cth_cancel token;
         CHECK_STATUS(cth_cancel_init(&token, NULL, far[i]), CTH_OK);
@@ -345,8 +345,8 @@ static void threads_get_the_token_of_their_description(void) {
     CTH_UNDER(&token) {
         CHECK_STATUS(test_join(test_spawn(has_token, NULL)), CTH_OK); // it is not inherited
     }
-    CHECK_STATUS(
-        cth_thread_spawn(&thread, has_token, &token, &(cth_thread_desc){.cancel = &token}), CTH_OK);
+    CHECK_STATUS(cth_thread_spawn(&thread, has_token, &token, &(cth_thread_desc){.cancel = &token}),
+                 CTH_OK);
     CHECK_STATUS(test_join(thread), CTH_OK);
     destroy(&token);
 }

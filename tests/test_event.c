@@ -111,9 +111,7 @@ static void state_after_a_timeout(void) {
 static void waiters_start(test_waiter *w, int n, cth_event *event) {
     memset(w, 0, (size_t)n * sizeof *w);
     for (int i = 0; i < n; i++) {
-        test_waiter_start(&w[i],
-                          i % 2 == 0 ? plain_wait : timed_wait,
-                          event,
+        test_waiter_start(&w[i], i % 2 == 0 ? plain_wait : timed_wait, event,
                           cth_after(CTH_S(3600)));
     }
     for (int i = 0; i < n; i++) {
@@ -208,27 +206,26 @@ static void a_timeout_leaves_the_other_waiters(void) {
 }
 
 static void the_count_of_sets_wraps(void) {
-    // The bits above the two lowest count the sets: begin just below their largest number.
-    for (uint32_t below = 0; below < 5; below++) {
-        cth_event event;
-        memset(&event, 0, sizeof event);
-        event.word = ~UINT32_C(3) - below * 4;
-        CHECK(!cth_event_is_set(&event));
-        for (int round = 0; round < 8; round++) {
-            test_waiter w[3];
-            waiters_start(w, 3, &event);
-            set(&event);
-            if (round % 2 == 0) {
-                CHECK(cth_event_is_set(&event));
-                CHECK_STATUS(cth_event_wait(&event), CTH_OK);
-            }
-            clear(&event);
-            CHECK(!cth_event_is_set(&event));
-            waiters_end(w, 3);
-            CHECK_STATUS(cth_event_wait_until(&event, 0), CTH_TIMEDOUT);
+    // The bits above the two lowest count the sets: begin below their largest number and go beyond.
+    cth_event event;
+    memset(&event, 0, sizeof event);
+    event.word = ~UINT32_C(3) - 8 * 4;
+    CHECK(!cth_event_is_set(&event));
+    for (int round = 0; round < 16; round++) {
+        test_waiter w[3];
+        waiters_start(w, 3, &event);
+        set(&event);
+        if (round % 3 == 0) {
+            CHECK(cth_event_is_set(&event));
+            CHECK_STATUS(cth_event_wait(&event), CTH_OK);
         }
-        CHECK_STATUS(cth_event_destroy(&event), CTH_OK);
+        clear(&event);
+        CHECK(!cth_event_is_set(&event));
+        waiters_end(w, 3);
+        CHECK_STATUS(cth_event_wait_until(&event, 0), CTH_TIMEDOUT);
+        CHECK_STATUS(cth_event_wait_until(&event, cth_after(CTH_US(100))), CTH_TIMEDOUT);
     }
+    CHECK_STATUS(cth_event_destroy(&event), CTH_OK);
 }
 
 typedef struct pong {

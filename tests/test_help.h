@@ -52,9 +52,7 @@ static inline void test_reach(atomic_int *number, int n) {
 static inline void test_asleep_or(const cth_thread *thread, atomic_int *done) {
     for (int looks = 0; looks < 5 && atomic_load(done) == 0;) {
         char path[64], text[512] = "";
-        snprintf(path,
-                 sizeof path,
-                 "/proc/self/task/%lld/stat",
+        snprintf(path, sizeof path, "/proc/self/task/%lld/stat",
                  (long long)cth_thread_native_id(thread));
         FILE *file = fopen(path, "r");
         if (file != NULL) {
@@ -105,8 +103,10 @@ static inline cth_status test_waiter_main(void *arg) {
     return CTH_OK;
 }
 
-static inline void
-test_waiter_start(test_waiter *w, test_wait_fn wait, void *object, cth_time deadline) {
+static inline void test_waiter_start(test_waiter *w,
+                                     test_wait_fn wait,
+                                     void *object,
+                                     cth_time deadline) {
     w->wait = wait;
     w->object = object;
     w->deadline = deadline;
@@ -126,8 +126,8 @@ static inline cth_status test_waiter_end(test_waiter *w) {
 
 /* Nobody lets go of `object`: each of these waits times out, and never early. */
 static inline void test_times_out(test_wait_fn wait, void *object) {
-    static const cth_time spans[] = {
-        0, 1, 999, 1000, 999999, 1000000, 1000001, 20000000, 999999999};
+    static const cth_time spans[] = {0,       1,       999,      1000,     999999,
+                                     1000000, 1000001, 20000000, 999999999};
     test_waiter w[TEST_COUNT(spans)];
     memset(w, 0, sizeof w);
     for (size_t i = 0; i < TEST_COUNT(spans); i++) {
@@ -136,6 +136,11 @@ static inline void test_times_out(test_wait_fn wait, void *object) {
     for (size_t i = 0; i < TEST_COUNT(spans); i++) {
         CHECK_STATUS(test_waiter_end(&w[i]), CTH_TIMEDOUT);
         CHECK(w[i].ended >= w[i].deadline);
+    }
+    for (cth_time span = CTH_US(1); span <= CTH_MS(2); span += span / 2) {
+        const cth_time deadline = cth_after(span);
+        CHECK_STATUS(wait(object, deadline), CTH_TIMEDOUT);
+        CHECK(cth_now() >= deadline);
     }
     CHECK_STATUS(wait(object, 0), CTH_TIMEDOUT);
     CHECK_STATUS(wait(object, 1), CTH_TIMEDOUT);

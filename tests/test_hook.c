@@ -69,7 +69,8 @@ static void gets_thread_status_message_and_argument(void) {
 
 static void without_text_gets_the_status_s(void) {
     recorder_set();
-    static const cth_status all[] = {CTH_TIMEDOUT, CTH_BROKEN, CTH_NOMEM, CTH_CANCELLED, CTH_FAILED};
+    static const cth_status all[] = {CTH_TIMEDOUT, CTH_BROKEN, CTH_NOMEM, CTH_CANCELLED,
+                                     CTH_FAILED};
     for (size_t i = 0; i < TEST_COUNT(all); i++) {
         cth_status status = all[i];
         CHECK_STATUS(test_join(test_spawn(fails_without_text, &status)), status);
@@ -188,10 +189,8 @@ static void lines_are_not_torn(void) {
     int lines = 0;
     for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
         int number = 0, end = 0;
-        CHECK(sscanf(line,
-                     "Exception in thread Thread-%d: CTH_FAILED: no luck in 3 places%n",
-                     &number,
-                     &end) == 1);
+        CHECK(sscanf(line, "Exception in thread Thread-%d: CTH_FAILED: no luck in 3 places%n",
+                     &number, &end) == 1);
         CHECK(end > 0 && line[end] == '\0');
         lines++;
     }

@@ -281,6 +281,11 @@ static void a_lock_outlives_its_owner(void) {
     CHECK_STATUS(cth_mutex_try_lock(&mutex), CTH_BUSY);
     CHECK_STATUS(cth_mutex_unlock(&mutex), CTH_NOT_OWNER);
     CHECK_STATUS(cth_mutex_lock_until(&mutex, cth_after(CTH_MS(1))), CTH_TIMEDOUT);
+    // A later thread is not taken for the one that ended.
+    for (int i = 0; i < 50; i++) {
+        elsewhere(unlock_is_refused, &mutex);
+        elsewhere(try_is_busy, &mutex);
+    }
     CHECK_STATUS(cth_mutex_destroy(&mutex), CTH_BUSY);
 }
 
@@ -345,7 +350,8 @@ static void many_waiters_all_pass(void) {
     memset(w, 0, sizeof w);
     CHECK_STATUS(cth_mutex_lock(&mutex), CTH_OK);
     for (int i = 0; i < MANY; i++) {
-        test_waiter_start(&w[i], timed_lock, &mutex, i % 2 == 0 ? CTH_FOREVER : cth_after(CTH_S(3600)));
+        test_waiter_start(&w[i], timed_lock, &mutex,
+                          i % 2 == 0 ? CTH_FOREVER : cth_after(CTH_S(3600)));
     }
     for (int i = 0; i < MANY; i++) {
         test_waiter_asleep(&w[i]);
@@ -385,6 +391,38 @@ static void the_greedy_do_not_starve_a_waiter(void) {
     atomic_store(&g.enough, 1);
     for (int i = 0; i < 2; i++) {
         CHECK_STATUS(test_join(greedy[i]), CTH_OK);
+    }
+}
+
+typedef struct heir {
+    cth_mutex mutex;
+    bool was_here; // the mutex protects it
+} heir;
+
+static cth_status leaves_a_mark(void *object, cth_time deadline) {
+    heir *h = (heir *)object;
+    CHECK_STATUS(cth_mutex_lock_until(&h->mutex, deadline), CTH_OK);
+    h->was_here = true;
+    CHECK_STATUS(cth_mutex_unlock(&h->mutex), CTH_OK);
+    return CTH_OK;
+}
+
+static void who_was_passed_by_for_long_is_handed_the_lock(void) {
+    for (int i = 0; i < 10; i++) {
+        heir h = {.was_here = false};
+        test_waiter w = {0};
+        CHECK_STATUS(cth_mutex_lock(&h.mutex), CTH_OK);
+        test_waiter_start(&w, leaves_a_mark, &h, CTH_FOREVER);
+        test_waiter_asleep(&w);
+        const cth_time patience = cth_after(CTH_MS(2)); // the promise is 1 ms
+        while (cth_now() < patience) {
+            cth_yield();
+        }
+        CHECK_STATUS(cth_mutex_unlock(&h.mutex), CTH_OK);
+        CHECK_STATUS(cth_mutex_lock(&h.mutex), CTH_OK); // comes after the waiter
+        CHECK(h.was_here);
+        CHECK_STATUS(cth_mutex_unlock(&h.mutex), CTH_OK);
+        CHECK_STATUS(test_waiter_end(&w), CTH_OK);
     }
 }
 
@@ -554,6 +592,7 @@ static const test_case tests[] = {
     TEST(contended_by_many),
     TEST(many_waiters_all_pass),
     TEST(the_greedy_do_not_starve_a_waiter),
+    TEST(who_was_passed_by_for_long_is_handed_the_lock),
     TEST(assert_held),
     TEST(destroy_while_used_is_busy),
     TEST(destroy_and_begin_again),

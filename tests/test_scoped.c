@@ -9,7 +9,7 @@
 
 static cth_mutex mutex;
 static cth_sem sem = CTH_SEM_INIT(1);
-static int inside; // times that a block was entered
+static int inside;  // times that a block was entered
 static int reached; // times that a statement after a jump ran; stays 0
 
 #define MUTEX_FREE() (!cth_mutex_is_locked(&mutex))
@@ -39,169 +39,169 @@ static bool mtx_is_free(void) {
    a jump is not reached. */
 static volatile bool never;
 
-#define SCOPE_TESTS(kind, lock, FREE, HELD)                                                        \
-    static void kind##_with_falls_through(void) {                                                  \
-        inside = 0;                                                                                \
-        CHECK(FREE());                                                                             \
-        CTH_WITH(lock) {                                                                           \
-            inside++;                                                                              \
-            CHECK(HELD());                                                                         \
-        }                                                                                          \
-        CHECK(FREE());                                                                             \
-        CHECK_EQ(inside, 1);                                                                       \
-    }                                                                                              \
-    static void kind##_with_break(void) {                                                          \
-        inside = reached = 0;                                                                      \
-        for (int i = 0; i < 3; i++) {                                                              \
-            CTH_WITH(lock) {                                                                       \
-                inside++;                                                                          \
-                CHECK(HELD());                                                                     \
-                if (!never) {                                                                      \
-                    break;                                                                         \
-                }                                                                                  \
-                reached++;                                                                         \
-            }                                                                                      \
-            CHECK(FREE()); /* left the block, not the loop */                                      \
-        }                                                                                          \
-        CHECK_EQ(inside, 3);                                                                       \
-        CHECK_EQ(reached, 0);                                                                      \
-    }                                                                                              \
-    static void kind##_with_continue(void) {                                                       \
-        inside = reached = 0;                                                                      \
-        for (int i = 0; i < 3; i++) {                                                              \
-            CTH_WITH(lock) {                                                                       \
-                inside++;                                                                          \
-                CHECK(HELD());                                                                     \
-                if (!never) {                                                                      \
-                    continue;                                                                      \
-                }                                                                                  \
-                reached++;                                                                         \
-            }                                                                                      \
-            CHECK(FREE());                                                                         \
-        }                                                                                          \
-        CHECK_EQ(inside, 3);                                                                       \
-        CHECK_EQ(reached, 0);                                                                      \
-    }                                                                                              \
-    static int kind##_with_return_7(void) {                                                        \
-        CTH_WITH(lock) {                                                                           \
-            inside++;                                                                              \
-            if (!never) {                                                                          \
-                return HELD() ? 7 : -1; /* the value is made before the lock goes */               \
-            }                                                                                      \
-            reached++;                                                                             \
-        }                                                                                          \
-        return 0;                                                                                  \
-    }                                                                                              \
-    static void kind##_with_return(void) {                                                         \
-        inside = reached = 0;                                                                      \
-        CHECK_EQ(kind##_with_return_7(), 7);                                                       \
-        CHECK(FREE());                                                                             \
-        CHECK_EQ(inside, 1);                                                                       \
-        CHECK_EQ(reached, 0);                                                                      \
-    }                                                                                              \
-    static void kind##_with_goto(void) {                                                           \
-        inside = reached = 0;                                                                      \
-    again:                                                                                         \
-        CHECK(FREE()); /* backwards out of the block */                                            \
-        CTH_WITH(lock) {                                                                           \
-            CHECK(HELD());                                                                         \
-            if (++inside < 3) {                                                                    \
-                goto again;                                                                        \
-            }                                                                                      \
-            if (!never) {                                                                          \
-                goto out; /* and forwards */                                                       \
-            }                                                                                      \
-            reached++;                                                                             \
-        }                                                                                          \
-        reached++;                                                                                 \
-    out:                                                                                           \
-        CHECK(FREE());                                                                             \
-        CHECK_EQ(inside, 3);                                                                       \
-        CHECK_EQ(reached, 0);                                                                      \
-    }                                                                                              \
-    static void kind##_guard_falls_through(void) {                                                 \
-        CHECK(FREE());                                                                             \
-        {                                                                                          \
-            CTH_GUARD(lock);                                                                       \
-            CHECK(HELD());                                                                         \
-        }                                                                                          \
-        CHECK(FREE());                                                                             \
-    }                                                                                              \
-    static void kind##_guard_break(void) {                                                         \
-        inside = reached = 0;                                                                      \
-        for (int i = 0; i < 3; i++) {                                                              \
-            CHECK(FREE());                                                                         \
-            CTH_GUARD(lock);                                                                       \
-            CHECK(HELD());                                                                         \
-            inside++;                                                                              \
-            if (!never) {                                                                          \
-                break; /* of the loop: a guard is no block of its own */                           \
-            }                                                                                      \
-            reached++;                                                                             \
-        }                                                                                          \
-        CHECK(FREE());                                                                             \
-        CHECK_EQ(inside, 1);                                                                       \
-        CHECK_EQ(reached, 0);                                                                      \
-    }                                                                                              \
-    static void kind##_guard_continue(void) {                                                      \
-        inside = reached = 0;                                                                      \
-        for (int i = 0; i < 3; i++) {                                                              \
-            CHECK(FREE());                                                                         \
-            CTH_GUARD(lock);                                                                       \
-            CHECK(HELD());                                                                         \
-            inside++;                                                                              \
-            if (!never) {                                                                          \
-                continue;                                                                          \
-            }                                                                                      \
-            reached++;                                                                             \
-        }                                                                                          \
-        CHECK(FREE());                                                                             \
-        CHECK_EQ(inside, 3);                                                                       \
-        CHECK_EQ(reached, 0);                                                                      \
-    }                                                                                              \
-    static int kind##_guard_return_7(void) {                                                       \
-        CTH_GUARD(lock);                                                                           \
-        inside++;                                                                                  \
-        if (!never) {                                                                              \
-            return HELD() ? 7 : -1;                                                                \
-        }                                                                                          \
-        reached++;                                                                                 \
-        return 0;                                                                                  \
-    }                                                                                              \
-    static void kind##_guard_return(void) {                                                        \
-        inside = reached = 0;                                                                      \
-        CHECK_EQ(kind##_guard_return_7(), 7);                                                      \
-        CHECK(FREE());                                                                             \
-        CHECK_EQ(inside, 1);                                                                       \
-        CHECK_EQ(reached, 0);                                                                      \
-    }                                                                                              \
-    static void kind##_guard_goto(void) {                                                          \
-        inside = reached = 0;                                                                      \
-    again:                                                                                         \
-        CHECK(FREE());                                                                             \
-        {                                                                                          \
-            CTH_GUARD(lock);                                                                       \
-            CHECK(HELD());                                                                         \
-            if (++inside < 3) {                                                                    \
-                goto again;                                                                        \
-            }                                                                                      \
-            if (!never) {                                                                          \
-                goto out;                                                                          \
-            }                                                                                      \
-            reached++;                                                                             \
-        }                                                                                          \
-        reached++;                                                                                 \
-    out:                                                                                           \
-        CHECK(FREE());                                                                             \
-        CHECK_EQ(inside, 3);                                                                       \
-        CHECK_EQ(reached, 0);                                                                      \
-    }
+#define SCOPE_TESTS(kind, lock, FREE, HELD)                                  \
+  static void kind##_with_falls_through(void) {                              \
+    inside = 0;                                                              \
+    CHECK(FREE());                                                           \
+    CTH_WITH(lock) {                                                         \
+      inside++;                                                              \
+      CHECK(HELD());                                                         \
+    }                                                                        \
+    CHECK(FREE());                                                           \
+    CHECK_EQ(inside, 1);                                                     \
+  }                                                                          \
+  static void kind##_with_break(void) {                                      \
+    inside = reached = 0;                                                    \
+    for (int i = 0; i < 3; i++) {                                            \
+      CTH_WITH(lock) {                                                       \
+        inside++;                                                            \
+        CHECK(HELD());                                                       \
+        if (!never) {                                                        \
+          break;                                                             \
+        }                                                                    \
+        reached++;                                                           \
+      }                                                                      \
+      CHECK(FREE()); /* left the block, not the loop */                      \
+    }                                                                        \
+    CHECK_EQ(inside, 3);                                                     \
+    CHECK_EQ(reached, 0);                                                    \
+  }                                                                          \
+  static void kind##_with_continue(void) {                                   \
+    inside = reached = 0;                                                    \
+    for (int i = 0; i < 3; i++) {                                            \
+      CTH_WITH(lock) {                                                       \
+        inside++;                                                            \
+        CHECK(HELD());                                                       \
+        if (!never) {                                                        \
+          continue;                                                          \
+        }                                                                    \
+        reached++;                                                           \
+      }                                                                      \
+      CHECK(FREE());                                                         \
+    }                                                                        \
+    CHECK_EQ(inside, 3);                                                     \
+    CHECK_EQ(reached, 0);                                                    \
+  }                                                                          \
+  static int kind##_with_return_7(void) {                                    \
+    CTH_WITH(lock) {                                                         \
+      inside++;                                                              \
+      if (!never) {                                                          \
+        return HELD() ? 7 : -1; /* the value is made before the lock goes */ \
+      }                                                                      \
+      reached++;                                                             \
+    }                                                                        \
+    return 0;                                                                \
+  }                                                                          \
+  static void kind##_with_return(void) {                                     \
+    inside = reached = 0;                                                    \
+    CHECK_EQ(kind##_with_return_7(), 7);                                     \
+    CHECK(FREE());                                                           \
+    CHECK_EQ(inside, 1);                                                     \
+    CHECK_EQ(reached, 0);                                                    \
+  }                                                                          \
+  static void kind##_with_goto(void) {                                       \
+    inside = reached = 0;                                                    \
+  again:                                                                     \
+    CHECK(FREE()); /* backwards out of the block */                          \
+    CTH_WITH(lock) {                                                         \
+      CHECK(HELD());                                                         \
+      if (++inside < 3) {                                                    \
+        goto again;                                                          \
+      }                                                                      \
+      if (!never) {                                                          \
+        goto out; /* and forwards */                                         \
+      }                                                                      \
+      reached++;                                                             \
+    }                                                                        \
+    reached++;                                                               \
+  out:                                                                       \
+    CHECK(FREE());                                                           \
+    CHECK_EQ(inside, 3);                                                     \
+    CHECK_EQ(reached, 0);                                                    \
+  }                                                                          \
+  static void kind##_guard_falls_through(void) {                             \
+    CHECK(FREE());                                                           \
+    {                                                                        \
+      CTH_GUARD(lock);                                                       \
+      CHECK(HELD());                                                         \
+    }                                                                        \
+    CHECK(FREE());                                                           \
+  }                                                                          \
+  static void kind##_guard_break(void) {                                     \
+    inside = reached = 0;                                                    \
+    for (int i = 0; i < 3; i++) {                                            \
+      CHECK(FREE());                                                         \
+      CTH_GUARD(lock);                                                       \
+      CHECK(HELD());                                                         \
+      inside++;                                                              \
+      if (!never) {                                                          \
+        break; /* of the loop: a guard is no block of its own */             \
+      }                                                                      \
+      reached++;                                                             \
+    }                                                                        \
+    CHECK(FREE());                                                           \
+    CHECK_EQ(inside, 1);                                                     \
+    CHECK_EQ(reached, 0);                                                    \
+  }                                                                          \
+  static void kind##_guard_continue(void) {                                  \
+    inside = reached = 0;                                                    \
+    for (int i = 0; i < 3; i++) {                                            \
+      CHECK(FREE());                                                         \
+      CTH_GUARD(lock);                                                       \
+      CHECK(HELD());                                                         \
+      inside++;                                                              \
+      if (!never) {                                                          \
+        continue;                                                            \
+      }                                                                      \
+      reached++;                                                             \
+    }                                                                        \
+    CHECK(FREE());                                                           \
+    CHECK_EQ(inside, 3);                                                     \
+    CHECK_EQ(reached, 0);                                                    \
+  }                                                                          \
+  static int kind##_guard_return_7(void) {                                   \
+    CTH_GUARD(lock);                                                         \
+    inside++;                                                                \
+    if (!never) {                                                            \
+      return HELD() ? 7 : -1;                                                \
+    }                                                                        \
+    reached++;                                                               \
+    return 0;                                                                \
+  }                                                                          \
+  static void kind##_guard_return(void) {                                    \
+    inside = reached = 0;                                                    \
+    CHECK_EQ(kind##_guard_return_7(), 7);                                    \
+    CHECK(FREE());                                                           \
+    CHECK_EQ(inside, 1);                                                     \
+    CHECK_EQ(reached, 0);                                                    \
+  }                                                                          \
+  static void kind##_guard_goto(void) {                                      \
+    inside = reached = 0;                                                    \
+  again:                                                                     \
+    CHECK(FREE());                                                           \
+    {                                                                        \
+      CTH_GUARD(lock);                                                       \
+      CHECK(HELD());                                                         \
+      if (++inside < 3) {                                                    \
+        goto again;                                                          \
+      }                                                                      \
+      if (!never) {                                                          \
+        goto out;                                                            \
+      }                                                                      \
+      reached++;                                                             \
+    }                                                                        \
+    reached++;                                                               \
+  out:                                                                       \
+    CHECK(FREE());                                                           \
+    CHECK_EQ(inside, 3);                                                     \
+    CHECK_EQ(reached, 0);                                                    \
+  }
 
-#define SCOPE_TEST_LIST(kind)                                                                      \
-    TEST(kind##_with_falls_through), TEST(kind##_with_break), TEST(kind##_with_continue),          \
-        TEST(kind##_with_return), TEST(kind##_with_goto), TEST(kind##_guard_falls_through),        \
-        TEST(kind##_guard_break), TEST(kind##_guard_continue), TEST(kind##_guard_return),          \
-        TEST(kind##_guard_goto)
+#define SCOPE_TEST_LIST(kind)                                                             \
+  TEST(kind##_with_falls_through), TEST(kind##_with_break), TEST(kind##_with_continue),   \
+      TEST(kind##_with_return), TEST(kind##_with_goto), TEST(kind##_guard_falls_through), \
+      TEST(kind##_guard_break), TEST(kind##_guard_continue), TEST(kind##_guard_return),   \
+      TEST(kind##_guard_goto)
 
 SCOPE_TESTS(mutex, &mutex, MUTEX_FREE, MUTEX_HELD)
 SCOPE_TESTS(sem, &sem, SEM_FREE, SEM_HELD)
@@ -266,12 +266,15 @@ static void one_after_another(void) {
 }
 
 static void is_one_statement(void) {
+    // Without braces on purpose: it may stand where a statement may, and takes no else.
     inside = 0;
     for (int i = 0; i < 4; i++) {
         if (i % 2 == 0)
-            CTH_WITH(&mutex) inside += 10;
+            CTH_WITH(&mutex)
+                inside += 10;
         else
-            CTH_WITH(&sem) inside++;
+            CTH_WITH(&sem)
+                inside++;
     }
     CHECK_EQ(inside, 22);
     CHECK(MUTEX_FREE() && SEM_FREE());

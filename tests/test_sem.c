@@ -146,9 +146,7 @@ static void state_after_a_timeout(void) {
 static void waiters_start(test_waiter *w, int n, cth_sem *sem) {
     memset(w, 0, (size_t)n * sizeof *w);
     for (int i = 0; i < n; i++) {
-        test_waiter_start(&w[i],
-                          i % 2 == 0 ? plain_acquire : timed_acquire,
-                          sem,
+        test_waiter_start(&w[i], i % 2 == 0 ? plain_acquire : timed_acquire, sem,
                           cth_after(CTH_S(3600)));
     }
     for (int i = 0; i < n; i++) {
@@ -261,8 +259,8 @@ static void release_n_is_all_or_nothing(void) {
 static void release_n_refuses_negative_numbers(void) {
     static const int bad[] = {-1, -2, INT32_MIN, INT32_MIN + 1};
     cth_sem plain = CTH_SEM_INIT(3), bounded = CTH_SEM_INIT_BOUNDED(3), saturating;
-    CHECK_STATUS(
-        cth_sem_init(&saturating, 3, &(cth_sem_desc){.max = 5, .saturating = true}), CTH_OK);
+    CHECK_STATUS(cth_sem_init(&saturating, 3, &(cth_sem_desc){.max = 5, .saturating = true}),
+                 CTH_OK);
     cth_sem *all[] = {&plain, &bounded, &saturating};
     for (size_t k = 0; k < TEST_COUNT(all); k++) {
         for (size_t i = 0; i < TEST_COUNT(bad); i++) {

@@ -158,11 +158,10 @@ static void errno_is_preserved(void) {
 
 static void version_macros_agree(void) {
     char text[32];
-    snprintf(
-        text, sizeof text, "%d.%d.%d", CTH_VERSION_MAJOR, CTH_VERSION_MINOR, CTH_VERSION_PATCH);
+    snprintf(text, sizeof text, "%d.%d.%d", CTH_VERSION_MAJOR, CTH_VERSION_MINOR,
+             CTH_VERSION_PATCH);
     CHECK_STR(CTH_VERSION_STRING, text);
-    CHECK_EQ(CTH_VERSION,
-             CTH_VERSION_MAJOR * 10000 + CTH_VERSION_MINOR * 100 + CTH_VERSION_PATCH);
+    CHECK_EQ(CTH_VERSION, CTH_VERSION_MAJOR * 10000 + CTH_VERSION_MINOR * 100 + CTH_VERSION_PATCH);
 }
 
 static const test_case tests[] = {

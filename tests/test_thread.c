@@ -545,8 +545,8 @@ static void names_can_be_read_while_they_change(void) {
 /* The name that the system shows for a thread. */
 static void system_name(const cth_thread *thread, char *name, size_t size) {
     char path[64];
-    snprintf(
-        path, sizeof path, "/proc/self/task/%lld/comm", (long long)cth_thread_native_id(thread));
+    snprintf(path, sizeof path, "/proc/self/task/%lld/comm",
+             (long long)cth_thread_native_id(thread));
     FILE *file = fopen(path, "r");
     CHECK(file != NULL);
     CHECK(fgets(name, (int)size, file) != NULL);
@@ -789,8 +789,8 @@ static void a_large_stack_is_deep(void) {
 }
 
 static void stack_sizes_work_or_are_refused(void) {
-    static const size_t sizes[] = {
-        1, 100, 4096, 16383, 16384, 65536, 100001, 1 << 20, SIZE_MAX, SIZE_MAX / 2};
+    static const size_t sizes[] = {1,     100,    4096,    16383,    16384,
+                                   65536, 100001, 1 << 20, SIZE_MAX, SIZE_MAX / 2};
     for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
         cth_thread *thread;
         atomic_store(&ran, 0);
@@ -1045,8 +1045,7 @@ static int child_main(const char *mode) {
     } else if (strcmp(mode, "foreign first") == 0) {
         CHECK(pthread_create(&foreign, NULL, foreign_names_itself, NULL) == 0);
         CHECK(pthread_join(foreign, NULL) == 0);
-        printf("%s %d\n",
-               cth_thread_name(cth_thread_current()),
+        printf("%s %d\n", cth_thread_name(cth_thread_current()),
                (int)cth_thread_id(cth_thread_current()));
     } else if (strcmp(mode, "nothing") != 0) {
         return 2;

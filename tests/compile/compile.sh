@@ -155,7 +155,8 @@ static_unit)
     ;;
 symbols)
     # All external names begin with cth_; every public function is among them.
-    for flags in "$plain" "$sim" "$debug" "$simdebug" -DCTHREADS_PORTABLE_PARK -DCTHREADS_PTHREADS; do
+    for flags in "$plain" "$sim" "$debug" "$simdebug" -DCTHREADS_PORTABLE_PARK \
+        -DCTHREADS_PTHREADS; do
         compile alone.o alone.c $flags
         defined alone.o | sort >names
         others=$(grep -v '^cth_' names || true)
@@ -211,6 +212,9 @@ shared)
     expect 4000 ./main
     ;;
 cxx)
+    for type in $(sed -n 's/^} \(cth_[a-z][a-z_]*\);$/\1/p' "$root/cthreads.h"); do
+        grep -q "SIZE($type)" "$here/layout.c" || fail "layout.c does not look at $type"
+    done
     # The declarations as C++: all macros, the layout that C sees, every address, and a run against
     # the implementation compiled as C by the compiler's sibling.
     case $compiler in

@@ -7,7 +7,53 @@
 #include <string.h>
 #include <time.h>
 
+static cth_status lazy_open(void *object) {
+    *(int *)object = 1;
+    return CTH_OK;
+}
+CTH_LAZY(int, lazy, lazy_open);
+
 cth_status use_all(cth_mutex *mutex, cth_sem *sem, cth_event *event, cth_cond *cond);
+cth_status use_more(cth_rmutex *rmutex, cth_rwlock *rwlock, cth_latch *latch, cth_barrier *barrier);
+
+cth_status use_more(cth_rmutex *rmutex,
+                    cth_rwlock *rwlock,
+                    cth_latch *latch,
+                    cth_barrier *barrier) {
+    static cth_rmutex again = CTH_RMUTEX_INIT;
+    static cth_rwlock shared = CTH_RWLOCK_INIT;
+    static cth_latch none = CTH_LATCH_INIT(0);
+    static cth_barrier alone = CTH_BARRIER_INIT(1);
+    static cth_once once = CTH_ONCE_INIT;
+    int number = 0;
+    uint32_t index = 0;
+
+    CTH_WITH(rmutex) {
+        CTH_WITH_READ(rwlock) {
+            number++;
+        }
+        CTH_WITH_WRITE(&shared) {
+            number++;
+        }
+        CTH_WITH_ALL(&again, rwlock) {
+            number++;
+        }
+    }
+    CTH_ATOMICALLY(rmutex, &number) {
+        number = 7;
+        CTH_ROLLBACK();
+    }
+    if (cth_rmutex_lock(rmutex) != CTH_OK || cth_rmutex_try_lock(rmutex) != CTH_OK ||
+        cth_rmutex_unlock(rmutex) != CTH_OK || cth_rwlock_write_lock(rwlock) != CTH_OK ||
+        cth_rwlock_write_unlock(rwlock) != CTH_OK || cth_rwlock_read_lock(rwlock) != CTH_OK ||
+        cth_rwlock_read_unlock(rwlock) != CTH_OK || cth_latch_wait(latch) != CTH_OK ||
+        cth_latch_wait_until(&none, 0) != CTH_OK || cth_barrier_wait(barrier, &index) != CTH_OK ||
+        cth_barrier_wait(&alone, NULL) != CTH_OK ||
+        cth_once_call(&once, lazy_open, &number) != CTH_OK) {
+        return CTH_FAILED;
+    }
+    return cth_once_is_done(&once) && lazy() != NULL ? CTH_OK : CTH_FAILED;
+}
 
 cth_status use_all(cth_mutex *mutex, cth_sem *sem, cth_event *event, cth_cond *cond) {
     static cth_mutex own = CTH_MUTEX_INIT;

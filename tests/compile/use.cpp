@@ -5,6 +5,11 @@
 #include <cstring>
 
 static cth_mutex lock = CTH_MUTEX_INIT;
+static cth_rmutex again = CTH_RMUTEX_INIT;
+static cth_rwlock shared = CTH_RWLOCK_INIT;
+static cth_latch done = CTH_LATCH_INIT(4);
+static cth_barrier meeting = CTH_BARRIER_INIT(4);
+static cth_once once = CTH_ONCE_INIT;
 static cth_sem three = CTH_SEM_INIT(3);
 static cth_sem bounded = CTH_SEM_INIT_BOUNDED(2);
 static cth_event go = CTH_EVENT_INIT;
@@ -13,8 +18,19 @@ static cth_cancel token = CTH_CANCEL_INIT;
 static cth_local local = CTH_LOCAL_INIT(sizeof(int), NULL, NULL);
 static int total;
 
+static cth_status first(void *arg) {
+    (void)arg;
+    return CTH_OK;
+}
+
 static cth_status work(void *arg) {
     (void)arg;
+    if (cth_barrier_wait(&meeting, NULL) != CTH_OK || cth_rmutex_lock(&again) != CTH_OK ||
+        cth_rmutex_unlock(&again) != CTH_OK || cth_rwlock_read_lock(&shared) != CTH_OK ||
+        cth_rwlock_read_unlock(&shared) != CTH_OK || cth_once_call(&once, first, NULL) != CTH_OK ||
+        cth_latch_done(&done) != CTH_OK) {
+        return CTH_FAILED;
+    }
     CTH_UNDER(&token) {
         if (cth_event_wait(&go) != CTH_OK) {
             return CTH_FAILED;
@@ -52,7 +68,7 @@ int main() {
             return 2;
         }
     }
-    if (cth_event_set(&go) != CTH_OK) {
+    if (cth_latch_wait(&done) != CTH_OK || cth_event_set(&go) != CTH_OK) {
         return 3;
     }
     for (int i = 0; i < 4; i++) {

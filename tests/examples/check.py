@@ -295,6 +295,13 @@ def deadlock_timed(run):
     run.at_least(0.1)
 
 
+@entry("python_threads/c11_deadlock_with_all",
+       shows=lambda lines: lines[0].startswith("Thread-1"))
+def both_at_once(run):
+    run.any_order("Thread-1 acquired Lock A and Lock B", "Thread-2 acquired Lock B and Lock A")
+    run.at_least(2)
+
+
 @entry("python_threads/c12_semaphore")
 def semaphore_tasks(run):
     most = run.never_inside_more_than(3, r"(Task \d) is working", r"(Task \d) finished", 10)
@@ -430,6 +437,11 @@ def critical_section(run):
     run.exactly(*3 * ["Accessing critical section"])  # the program itself checks "one at a time"
 
 
+@entry("threading_and_synchronization/e5_rlock")
+def reentrant(run):
+    run.exactly(*6 * ["Lock acquired"])  # the program itself checks "one thread at a time"
+
+
 @entry("threading_and_synchronization/e6_semaphore")
 def semaphore(run):
     most = run.never_inside_more_than(3, r"(Thread-\d) acquired", r"(Thread-\d) released", 5)
@@ -467,6 +479,11 @@ def condition_fixed(run):
     need(run.lines[-1] == "Consumer notified", "the consumer did not wait for the producer")
 
 
+@entry("threading_and_synchronization/e9_barrier")
+def barrier(run):
+    run.exactly(*3 * ["Thread waiting at barrier"] + 3 * ["Thread proceeding"])
+
+
 @entry("threading_and_synchronization/e10_race_condition")
 def race_locked(run):
     run.exactly("Counter: 10")
@@ -481,9 +498,25 @@ def race_open(run):
     run.at_least(0.1)
 
 
-@entry("threading_and_synchronization/e11_transfer_money")
+@entry("threading_and_synchronization/e11_transfer_money",
+       "threading_and_synchronization/e11_transfer_money_with_all")
 def transfer(run):
     run.exactly("A: 6000", "B: 4000", "Total: 10000")
+
+
+@entry("threading_and_synchronization/e12_atomic_operation")
+def rolled_back(run):
+    need(sorted(run.lines[:4]) == 2 * ["refused: A would be at -20"] + 2 * ["transferred 40"],
+         "two of the four transfers can be paid")
+    need(run.lines[4:] == ["A: 20, B: 80", "transferred 20", "A: 0, B: 100"],
+         "a refused transfer left its traces")
+
+
+@entry("threading_and_synchronization/e15_singleton",
+       "threading_and_synchronization/e15_singleton_double_checked")
+def singleton(run):
+    run.exactly("constructed 1 time(s)", "all threads see one instance: True")
+    run.at_least(0.1)
 
 
 @entry("threading_and_synchronization/e16_thread_exceptions")

@@ -21,14 +21,22 @@ ONLY_IN = [
         PLATFORM + ("api:atomic",),
     ),
     ("memory order", r"\bmemory_order(_\w+)?\b", PLATFORM + ("api:atomic",)),
-    ("fence", r"\b(atomic_(thread|signal)_fence|__sync_synchronize|_mm_\wfence)\b", ("impl:platform",)),
+    (
+        "fence",
+        r"\b(atomic_(thread|signal)_fence|__sync_synchronize|_mm_\wfence)\b",
+        ("impl:platform",),
+    ),
     ("inline assembly", r"\b(__)?asm(__)?\b", ("impl:platform",)),
     ("allocation", r"\b(malloc|calloc|realloc|free|aligned_alloc|strdup|alloca)\s*\(", PLATFORM),
     ("clock", r"\b(clock_gettime|timespec_get|gettimeofday|clock|time)\s*\(", PLATFORM),
     ("thread function", r"\b(thrd|tss)_\w+\s*\(|\bcall_once\s*\(", PLATFORM),
     ("lock of the C library", r"\b(mtx|cnd)_\w+\s*\(", PLATFORM),
     ("pthreads", r"\b(pthread|sem|sched)_\w+\s*\(", PLATFORM),
-    ("sleep", r"\b(sleep|usleep|nanosleep|clock_nanosleep|thrd_sleep|poll|select|pause)\s*\(", PLATFORM),
+    (
+        "sleep",
+        r"\b(sleep|usleep|nanosleep|clock_nanosleep|thrd_sleep|poll|select|pause)\s*\(",
+        PLATFORM,
+    ),
     ("system call", r"\bsyscall\s*\(|\bSYS_\w+", PLATFORM),
     ("fork or signal", r"\b(fork|sigaction|signal|raise|kill|pipe2?|getpid|gettid)\s*\(", PLATFORM),
     (
@@ -161,14 +169,16 @@ def check_words(header):
     if not names:
         yield "no atomic fields found; this check has lost sight of them"
         return
-    use = re.compile(rf"([&*]?)\(?((?:\b\w+(?:\[[^\]]*\])?(?:->|\.))+)({'|'.join(names)})\b(?!\s*\()")
+    path = r"((?:\b\w+(?:\[[^\]]*\])?(?:->|\.))+)"
+    use = re.compile(rf"([&*]?)\(?{path}({'|'.join(names)})\b(?!\s*\()")
     for section in sections:
         for number in range(section.first, section.end):
             if header.code[number].lstrip().startswith("#"):
                 continue
             for match in use.finditer(header.code[number]):
                 if match[1] != "&" and not excepted(section, header.lines[number]):
-                    yield f"line {number + 1}: {match[0].strip()} without a wrapper in >>{section.tag}"
+                    where = f"in >>{section.tag}"
+                    yield f"line {number + 1}: {match[0].strip()} without a wrapper {where}"
 
 
 def check(text):
@@ -188,8 +198,8 @@ def self_test(text):
         tag = "impl:mutex" if "impl:mutex" in tags else "api:mutex"
         section = next(s for s in header.sections if s.tag == tag)
         # One before the rule of the next banner.
-        lines = header.lines
-        return "\n".join(lines[: section.end - 1] + [""] * 5 + code + [""] + lines[section.end - 1 :])
+        above, below = header.lines[: section.end - 1], header.lines[section.end - 1 :]
+        return "\n".join(above + [""] * 5 + code + [""] + below)
 
     planted = [
         ("raw atomic", "raw atomic operation", ["x = atomic_load_explicit(&m->word, y);"]),
@@ -219,7 +229,7 @@ def self_test(text):
             "(relaxed, acquire): no [label]",
             ["// relaxed: a guess.", "cth__cas(&m->word, &x, 1,", "         acquire, relaxed);"],
         ),
-        ("order without a name", "names no memory order", ["// [mutex.A] x", "cth__load(&m->word, o);"]),
+        ("no order", "names no memory order", ["// [mutex.A] x", "cth__load(&m->word, o);"]),
         ("label of nothing", "no operation has the label [mutex.Z9]", ["// pairs with [mutex.Z9]"]),
         ("plain read of a word", "without a wrapper", ["if (mutex->word == 0) { return; }"]),
         ("plain write of a word", "without a wrapper", ["mutex->word = 0;"]),
