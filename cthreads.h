@@ -445,7 +445,7 @@ CTH_API cth_time cth_after(cth_time span);
 
    Blocks  : until the span is over; signals do not shorten it.
    Returns : CTH_OK; CTH_CANCELLED under a cancelled token; CTH_INVALID for a negative span;
-             CTH_NOMEM.
+             CTH_NOMEM. A span of 0 is CTH_OK at once.
    Like    : Python time.sleep; C11 thrd_sleep. */
 CTH_API cth_status cth_sleep(cth_time span);
 
@@ -630,8 +630,8 @@ CTH_API CTH_NODISCARD cth_status cth_thread_spawn(cth_thread **out,
 
    Blocks   : until the thread has ended.
    Returns  : CTH_OK; CTH_DEADLOCK for the calling thread itself; CTH_INVALID when it was not
-              started, was joined or detached, or was not started by the kit; CTH_CANCELLED;
-              CTH_NOMEM.
+              started, was joined or detached, or was not started by the kit; CTH_FORKED for
+              a thread of the process that forked this one; CTH_CANCELLED; CTH_NOMEM.
    Ordering : everything the thread did happens before this returns.
    Like     : Python Thread.join; C11 thrd_join. */
 CTH_API cth_status cth_thread_join(cth_thread *thread, cth_status *result);
@@ -750,7 +750,8 @@ typedef struct cth_local {
    Like    : Python local().x; C11 tss_get. */
 CTH_API void *cth_local_get(cth_local *local);
 
-/* Close and free the objects of all threads. Nobody may use the local at that time. */
+/* Close and free the objects of all threads. Nobody may use the local at that time, and no thread
+   that has used it may be about to end: join them first. */
 CTH_API void cth_local_destroy(cth_local *local);
 
 /* -------------------------------------------------------------------------------------------------
@@ -1002,7 +1003,8 @@ typedef struct cth_sem {
     uint32_t bound; /* largest count, 0 = CTH_SEM_MAX; bit 31: saturating */
 } cth_sem;
 
-/* Static initialisers: a plain semaphore, and one that is never released above its start. */
+/* Static initialisers: a plain semaphore, and one that is never released above its start, which is
+   at least 1. */
 #  define CTH_SEM_INIT(count) \
     { (count), 0 }
 #  define CTH_SEM_INIT_BOUNDED(count) \
@@ -1985,6 +1987,7 @@ static CTH__UNUSED void cth__os_signal_close(void) {
 
 static CTH__UNUSED bool cth__os_signal_watch(int number) {
     const int error = errno;
+    cth__os_signal_before[number] = SIG_DFL; // for one that comes before the next line is over
     void (*const before)(int) = signal(number, cth__os_signal_handler);
     if (before != SIG_ERR) {
         cth__os_signal_before[number] = before;
@@ -2057,11 +2060,10 @@ typedef struct cth__os_parker {
     pthread_mutex_t mutex;
     pthread_cond_t cond;
 } cth__os_parker;
-#        define CTH__OS_LOCK(p)       pthread_mutex_lock(&(p)->mutex)
-#        define CTH__OS_UNLOCK(p)     pthread_mutex_unlock(&(p)->mutex)
-#        define CTH__OS_SLEEP(p)      pthread_cond_wait(&(p)->cond, &(p)->mutex)
-#        define CTH__OS_DOZE(p, when) pthread_cond_timedwait(&(p)->cond, &(p)->mutex, (when))
-#        define CTH__OS_CALL(p)       pthread_cond_broadcast(&(p)->cond)
+#        define CTH__OS_LOCK(p)   pthread_mutex_lock(&(p)->mutex)
+#        define CTH__OS_UNLOCK(p) pthread_mutex_unlock(&(p)->mutex)
+#        define CTH__OS_SLEEP(p)  pthread_cond_wait(&(p)->cond, &(p)->mutex)
+#        define CTH__OS_CALL(p)   pthread_cond_broadcast(&(p)->cond)
 static CTH__UNUSED bool cth__os_parker_init(cth__os_parker *parker) {
     if (pthread_mutex_init(&parker->mutex, NULL) != 0) {
         return false;
@@ -2073,11 +2075,10 @@ typedef struct cth__os_parker {
     mtx_t mutex;
     cnd_t cond;
 } cth__os_parker;
-#        define CTH__OS_LOCK(p)       mtx_lock(&(p)->mutex)
-#        define CTH__OS_UNLOCK(p)     mtx_unlock(&(p)->mutex)
-#        define CTH__OS_SLEEP(p)      cnd_wait(&(p)->cond, &(p)->mutex)
-#        define CTH__OS_DOZE(p, when) cnd_timedwait(&(p)->cond, &(p)->mutex, (when))
-#        define CTH__OS_CALL(p)       cnd_broadcast(&(p)->cond)
+#        define CTH__OS_LOCK(p)   mtx_lock(&(p)->mutex)
+#        define CTH__OS_UNLOCK(p) mtx_unlock(&(p)->mutex)
+#        define CTH__OS_SLEEP(p)  cnd_wait(&(p)->cond, &(p)->mutex)
+#        define CTH__OS_CALL(p)   cnd_broadcast(&(p)->cond)
 static CTH__UNUSED bool cth__os_parker_init(cth__os_parker *parker) {
     if (mtx_init(&parker->mutex, mtx_plain) != thrd_success) {
         return false;
@@ -2086,13 +2087,22 @@ static CTH__UNUSED bool cth__os_parker_init(cth__os_parker *parker) {
 }
 #      endif
 
-/* As the futex form. A timed wait of C11 follows the wall clock, so it goes in slices of at most
-   50 ms and the caller reads the monotonic clock in between. */
+#      if CTH__HAS_THREADS_H
+#        define CTH__OS_NAP(span) ((void)thrd_sleep((span), NULL))
+#      else
+extern int nanosleep(const struct timespec *span, struct timespec *left);
+#        define CTH__OS_NAP(span) ((void)nanosleep((span), NULL))
+#      endif
+
+/* As the futex form. The timed waits of C11 and of plain POSIX follow the wall clock, which may be
+   set: a wait with a deadline looks at the word and the monotonic clock between naps of up to 1 ms
+   (that much later may it be woken). */
 static CTH__UNUSED void cth__os_wait(cth__os_parker *parker,
                                      cth__word *word,
                                      uint32_t expected,
                                      cth_time deadline) {
     const int error = errno;
+    cth_time nap = 20000;
     (void)CTH__OS_LOCK(parker);
     // relaxed: the waker changes the word before it takes this mutex; the caller orders.
     while (atomic_load_explicit(word, memory_order_relaxed) == expected) {
@@ -2104,11 +2114,11 @@ static CTH__UNUSED void cth__os_wait(cth__os_parker *parker,
         if (left <= 0) {
             break;
         }
-        const cth_time until = cth__os_wall() + (left < 50000000 ? left : 50000000);
-        struct timespec when;
-        when.tv_sec = (time_t)(until / 1000000000);
-        when.tv_nsec = (long)(until % 1000000000);
-        (void)CTH__OS_DOZE(parker, &when);
+        const struct timespec span = {0, (long)(left < nap ? left : nap)};
+        nap = nap < 500000 ? nap * 2 : 1000000;
+        (void)CTH__OS_UNLOCK(parker);
+        CTH__OS_NAP(&span);
+        (void)CTH__OS_LOCK(parker);
     }
     (void)CTH__OS_UNLOCK(parker);
     errno = error;
@@ -2977,7 +2987,6 @@ typedef struct cth__self {
     cth__why why;
     cth__ptr *slots; // values of cth_local by slot; the array changes under the registry lock
     uint32_t n_slots;
-    cth_status failed;
     char error[128];
 } cth__self;
 
@@ -3014,6 +3023,7 @@ struct cth_thread {
     cth__ptr name;   // struct cth__name *
     cth__ptr native; // the system's number, as intptr_t
     uint32_t id;
+    uint32_t generation; // of the process it was started in
     bool daemon;
     bool started_os; // under the registry lock: `os` may be joined or detached
     bool running;    // under the registry lock: the thread itself still needs the record
@@ -3174,7 +3184,7 @@ CTH_API double cth_rng_unit(cth_rng *rng) {
 #  define CTH__INDEX UINT32_C(0xffff) // the part of a number that is a place in the table
 
 enum { CTH__NEW, CTH__ALIVE, CTH__ENDED };
-enum { CTH__JOINED = 1, CTH__DETACHED = 2, CTH__FOREIGN = 4, CTH__FORKED = 8 };
+enum { CTH__JOINED = 1, CTH__DETACHED = 2, CTH__FOREIGN = 4 };
 
 static void cth__door_open(void) {
     // [door.A] acquire: sees the lists as the last one left them; pairs with [door.B].
@@ -3264,7 +3274,6 @@ static cth__self *cth__self_new(void) {
     self->spin = CTH__SPIN_MOST;
     self->token = NULL;
     self->thread = NULL;
-    self->failed = CTH_OK;
     self->error[0] = '\0';
     return self;
 }
@@ -3754,6 +3763,9 @@ CTH_API cth_status cth_sleep_until(cth_time deadline) {
     if (self == NULL) {
         return CTH_NOMEM;
     }
+    if (cth__passed(deadline)) {
+        return CTH_OK;
+    }
     const cth__wait_desc desc = {
         .deadline = deadline, .cancellable = true, .what = "sleep", .site = CTH__CALL_SITE()};
     const cth_status status = cth__park(self, NULL, 0, &desc, NULL);
@@ -4018,6 +4030,13 @@ CTH_API cth_status cth_cancel_on_signal(cth_cancel *token, int signal_number) {
 static void cth__locals_close(cth__self *self);
 static void cth__hook_call(cth_thread *thread, cth_status status, const char *message);
 
+/* Tell whether the thread was started before a fork that made this process: it is not in it. */
+static bool cth__of_parent(const cth_thread *thread) {
+    // relaxed: only a fork changes generations.
+    return thread->generation != cth__g.generation &&
+           cth__load((cth__word *)(uintptr_t)&thread->state, relaxed) != CTH__NEW;
+}
+
 static void cth__registry_add(cth_thread *thread) {
     thread->next = NULL;
     thread->prev = cth__g.last;
@@ -4127,21 +4146,13 @@ static void cth__fork_handler(void) {
         cth__g.buckets[i].head = cth__g.buckets[i].tail = NULL;
     }
     cth__g.generation++;
-    // A forking thread that the kit has not seen yet will be adopted as the main thread.
+    // A forking thread that the kit has not seen yet will be adopted as the main thread. The other
+    // threads' records stay as they are: their generation says that they are not of this process.
     cth_thread *survivor = self != NULL && self->thread != NULL ? self->thread : &cth__g.main;
-    cth_thread *thread = cth__g.first;
-    while (thread != NULL) {
-        cth_thread *next = thread->next;
-        if (thread != survivor) {
-            cth__registry_remove(thread);
-            thread->running = false;
-            thread->self = NULL;
-            // relaxed: as above
-            (void)cth__or(&thread->flags, CTH__FORKED, relaxed);
-            cth__store(&thread->state, CTH__ENDED, relaxed);
-        }
-        thread = next;
-    }
+    survivor->generation = cth__g.generation;
+    survivor->next = survivor->prev = NULL;
+    cth__g.first = cth__g.last = survivor;
+    cth__g.n_threads = 1;
     // relaxed: as above
     (void)cth__or(&survivor->flags, CTH__FOREIGN, relaxed);
     cth__store(&survivor->native, (void *)(intptr_t)cth__native_id(), relaxed);
@@ -4246,6 +4257,7 @@ static cth__self *cth__adopt(void) {
             return NULL;
         }
         thread->daemon = true;
+        thread->generation = cth__g.generation;
         // relaxed, twice: published by the registry lock.
         cth__store(&thread->state, CTH__ALIVE, relaxed);
         cth__store(&thread->flags, CTH__FOREIGN, relaxed);
@@ -4329,7 +4341,8 @@ CTH_API cth_status cth_thread_create(cth_thread **out,
 }
 
 CTH_API cth_status cth_thread_start(cth_thread *thread) {
-    if (thread == NULL) {
+    // relaxed: read again below; a thread once started never is new again.
+    if (thread == NULL || cth__load(&thread->state, relaxed) != CTH__NEW) {
         return CTH_INVALID;
     }
     cth__self *self = cth__self_get();
@@ -4349,6 +4362,7 @@ CTH_API cth_status cth_thread_start(cth_thread *thread) {
     its->thread = thread;
     thread->self = its;
     thread->running = true;
+    thread->generation = cth__g.generation;
     if (!thread->daemon) {
         // relaxed: the registry lock and the thread's start order it.
         (void)cth__add(&cth__g.nondaemons, 1, relaxed);
@@ -4411,11 +4425,11 @@ CTH_API cth_status cth_thread_join_until(cth_thread *thread,
     }
     // relaxed: whoever sets a flag for this thread has to order that with this call.
     const uint32_t flags = cth__load(&thread->flags, relaxed);
-    if ((flags & CTH__FORKED) != 0) {
-        return CTH_FORKED;
-    }
     if (self->thread == thread) {
         return CTH_DEADLOCK;
+    }
+    if (cth__of_parent(thread)) {
+        return CTH_FORKED;
     }
     // relaxed: a thread is started before it is joined, in the order of the caller.
     if (flags != 0 || cth__load(&thread->state, relaxed) == CTH__NEW) {
@@ -4510,7 +4524,7 @@ CTH_API cth_status cth_thread_detach(cth_thread *thread) {
     cth__lock(&cth__g.registry, self);
     cth_status status = CTH_INVALID;
     // relaxed, twice: under the registry lock.
-    if (cth__load(&thread->flags, relaxed) == 0) {
+    if (cth__load(&thread->flags, relaxed) == 0 && !cth__of_parent(thread)) {
         (void)cth__or(&thread->flags, CTH__DETACHED, relaxed);
         if (thread->started_os) {
             cth__handle_detach(&thread->os);
@@ -4539,7 +4553,7 @@ CTH_API void cth_thread_release(cth_thread *thread) {
     cth__lock(&cth__g.registry, self);
     const bool last = --thread->refs == 0;
     // relaxed, twice: under the registry lock.
-    if (last && cth__load(&thread->flags, relaxed) == 0) {
+    if (last && cth__load(&thread->flags, relaxed) == 0 && !cth__of_parent(thread)) {
         (void)cth__or(&thread->flags, CTH__DETACHED, relaxed);
         if (thread->started_os) {
             cth__handle_detach(&thread->os);
@@ -4554,7 +4568,8 @@ CTH_API void cth_thread_release(cth_thread *thread) {
 
 CTH_API bool cth_thread_is_alive(const cth_thread *thread) {
     // [thread.B] acquire: a thread seen to have ended is seen with all it did.
-    return cth__load((cth__word *)(uintptr_t)&thread->state, acquire) == CTH__ALIVE;
+    return cth__load((cth__word *)(uintptr_t)&thread->state, acquire) == CTH__ALIVE &&
+           !cth__of_parent(thread);
 }
 
 CTH_API const char *cth_thread_name(const cth_thread *thread) {
@@ -4648,11 +4663,12 @@ CTH_API cth_status cth_fail(cth_status status, const char *format, ...) {
     cth__self *self = cth__self_get();
     if (self != NULL) {
         const int error = errno;
+        char text[sizeof self->error]; // the arguments may contain the present text
         va_list args;
         va_start(args, format);
-        (void)vsnprintf(self->error, sizeof self->error, format, args);
+        (void)vsnprintf(text, sizeof text, format, args);
         va_end(args);
-        self->failed = status;
+        memcpy(self->error, text, sizeof text);
         errno = error;
     }
     return status;
@@ -5795,7 +5811,10 @@ CTH_API cth_status cth_event_set(cth_event *event) {
             }
             bucket = cth__bucket_lock(event, self);
         }
-        const uint32_t count = (found & ~(CTH__EVENT_SET | CTH__EVENT_SLEEPERS)) + CTH__EVENT_ONCE;
+        uint32_t count = (found & ~(CTH__EVENT_SET | CTH__EVENT_SLEEPERS)) + CTH__EVENT_ONCE;
+        if (count == (CTH__EVENT_POISON & ~CTH__EVENT_SLEEPERS)) {
+            count += CTH__EVENT_ONCE; // that count is for destroyed events
+        }
         // [event.B] release: publishes to all who see the flag; pairs with [event.A]. Also when it
         // is set already: this setter's work must be seen as well.
         if (cth__cas(&event->word, &found, count | CTH__EVENT_SET, release, relaxed)) {

@@ -40,7 +40,7 @@ static void fresh(bool with_action, bool fails) {
     memset(places, 0, sizeof places);
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios --------------------------------------------------------------------------------- */
 
 static cth_status three_rounds(void *arg) {
     const bool with_action = *(const bool *)arg;
@@ -287,7 +287,8 @@ static cth_status meets_in_the_end(void *arg) {
     }
 }
 
-/* A reset sends those away who wait; they come again, and one meeting takes place, not two halves. */
+/* A reset sends those away who wait; they come again, and one meeting takes place, not two
+   halves. */
 static cth_status reset_or_meeting(void *arg) {
     (void)arg;
     const bool with_action = cth_sim_choose(2) == 0;
@@ -429,7 +430,7 @@ static void passes_cancel_or_meeting(void) {
     SIM_PASS(cancel_or_meeting, SIM_WAITS, 1500);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs ------------------------------------------------------------------------------ */
 
 // A barrier of two numbers: how many have come, and which meeting it is.
 struct small {
@@ -437,8 +438,9 @@ struct small {
     cth_event *waiting[PARTIES]; // the way of those who do not look at it again
 };
 
-/* Bug: who waits looks at the barrier until the meeting is over, but then it may be gone: the last
-   to come has left, and has given it away. Stands for barriers that are destroyed after the wait. */
+/* Bug: who waits looks at the barrier until the meeting is over, but then it may be gone: the
+   last to come has left, and has given it away. Stands for barriers that are destroyed after the
+   wait. */
 static cth_status small_user(void *arg) {
     struct small *s = (struct small *)arg;
     cth_event opened = CTH_EVENT_INIT;
@@ -473,8 +475,9 @@ static cth_status read_after_the_last_left(void *arg) {
     return CTH_OK;
 }
 
-/* Bug: the count starts anew only when the last waiter leaves, so a thread that comes back at once is
-   counted into the meeting it has just left. Stands for barriers that cannot be used twice. */
+/* Bug: the count starts anew only when the last waiter leaves, so a thread that comes back at
+   once is counted into the meeting it has just left. Stands for barriers that cannot be used
+   twice. */
 static cth_status twice_user(void *arg) {
     struct small *s = (struct small *)arg;
     for (uint32_t round = 0; round < 2; round++) {
@@ -505,8 +508,8 @@ static cth_status counts_into_the_old_meeting(void *arg) {
     return CTH_OK;
 }
 
-/* Bug: one times out, leaves, and says nothing: the others wait for it for ever. Stands for meetings
-   whose timeouts are not everybody's. */
+/* Bug: one times out, leaves, and says nothing: the others wait for it for ever. Stands for
+   meetings whose timeouts are not everybody's. */
 static cth_mutex lock;
 static cth_cond changed;
 static int inside;

@@ -35,7 +35,7 @@ static void at_zero(void) {
     CTH_SIM_CHECK(cth_latch_destroy(&latch) == CTH_OK);
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios --------------------------------------------------------------------------------- */
 
 static cth_status waits(void *arg) {
     (void)arg;
@@ -93,8 +93,8 @@ static cth_status waits_again_and_again(void *arg) {
     return CTH_OK;
 }
 
-/* The waiter gives the memory away as soon as it is woken; a done, or another one, may be on its way
-   back from the call. */
+/* The waiter gives the memory away as soon as it is woken; a done, or another one, may be on its
+   way back from the call. */
 static cth_status job_of(void *arg) {
     CTH_SIM_CHECK(cth_latch_done((cth_latch *)arg) == CTH_OK);
     return CTH_OK;
@@ -193,7 +193,7 @@ static void passes_cancel_or_zero(void) {
     SIM_PASS(cancel_or_zero, SIM_WAITS, 2000);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs ------------------------------------------------------------------------------ */
 
 // A latch of one word: the count, and a mark that somebody may sleep.
 #define MARK UINT32_C(0x80000000)
@@ -220,8 +220,8 @@ static void word_wait(void) {
     }
 }
 
-/* Bug: the last done tidies the word up after it has woken the waiter, who has given the memory away.
-   Stands for every object that is touched after its last user was let go. */
+/* Bug: the last done tidies the word up after it has woken the waiter, who has given the memory
+   away. Stands for every object that is touched after its last user was let go. */
 static cth_status word_job(void *arg) {
     (void)arg;
     word_done();

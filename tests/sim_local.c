@@ -168,15 +168,15 @@ static cth_status closing_opens(void *arg) {
 }
 
 static void passes_closed_once(void) {
-    SIM_PASS(closed_once, SIM_WAITS, 1500);
-    SIM_PASS(closed_once, SIM_ALL, 1000);
+    SIM_PASS(closed_once, SIM_WAITS, 1000);
+    SIM_PASS(closed_once, SIM_ALL, 600);
 }
 static void passes_destroyed_before_end(void) {
     SIM_PASS(destroyed_before_end, SIM_WAITS, 2000);
     SIM_PASS(destroyed_before_end, SIM_ALL, 1000);
 }
 static void passes_come_and_go(void) {
-    SIM_PASS(come_and_go, SIM_WAITS, 2000);
+    SIM_PASS(come_and_go, SIM_WAITS, 1200);
     SIM_PASS(come_and_go, SIM_ALL, 700);
 }
 static void passes_closing_opens(void) {

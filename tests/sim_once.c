@@ -35,7 +35,7 @@ static cth_status make(void *arg) {
     return fails ? CTH_FAILED : CTH_OK;
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios --------------------------------------------------------------------------------- */
 
 static cth_status calls(void *arg) {
     (void)arg;
@@ -194,7 +194,7 @@ static void passes_not_cancelled(void) {
     SIM_PASS(not_cancelled, SIM_WAITS, 1500);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs ------------------------------------------------------------------------------ */
 
 // A once of one word: 0 not run, 1 it runs, 2 it runs and somebody may sleep, 3 done.
 static cth__word word;
@@ -227,8 +227,8 @@ static cth_status word_call(bool wakes, bool retries) {
     }
 }
 
-/* Bug: the end is stored, but those who sleep are not woken: the store overwrites the mark that says
-   there are any. Stands for lost wake-ups in lazy initialisation. */
+/* Bug: the end is stored, but those who sleep are not woken: the store overwrites the mark that
+   says there are any. Stands for lost wake-ups in lazy initialisation. */
 static cth_status word_caller(void *arg) {
     (void)arg;
     CTH_SIM_CHECK(word_call(!planted, true) == CTH_OK);

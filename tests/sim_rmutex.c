@@ -61,7 +61,7 @@ static void nobody_left(void) {
     CTH_SIM_CHECK(cth_rmutex_destroy(&lock) == CTH_OK);
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios --------------------------------------------------------------------------------- */
 
 static cth_status twice(void *arg) {
     (void)arg;
@@ -171,8 +171,8 @@ static cth_status gives(void *arg) {
     return CTH_OK;
 }
 
-/* A wait gives all levels away and has them all back, however it ends; who comes meanwhile starts at
-   none. */
+/* A wait gives all levels away and has them all back, however it ends; who comes meanwhile
+   starts at none. */
 static cth_status wait_restores_depth(void *arg) {
     int timed_out = 0;
     (void)arg;
@@ -297,7 +297,7 @@ static void passes_misuse(void) {
     SIM_PASS(misuse, SIM_WAITS, 1500);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs ------------------------------------------------------------------------------ */
 
 // A recursive lock made of a mutex, an owner and a depth.
 static cth_mutex base;
@@ -357,8 +357,8 @@ static cth_status forgets_the_new_owner(void *arg) {
     return CTH_OK;
 }
 
-/* Bug: a wait on a condition gives the mutex away, but neither owner nor depth are put aside. Stands
-   for conditions that know nothing of recursion. */
+/* Bug: a wait on a condition gives the mutex away, but neither owner nor depth are put aside.
+   Stands for conditions that know nothing of recursion. */
 static cth_status depth_waiter(void *arg) {
     (void)arg;
     small_lock(1);

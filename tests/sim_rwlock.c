@@ -67,7 +67,7 @@ static void nobody_left(void) {
     CTH_SIM_CHECK(cth_rwlock_destroy(&rw) == CTH_OK);
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios --------------------------------------------------------------------------------- */
 
 static cth_status writes_twice(void *arg) {
     (void)arg;
@@ -247,8 +247,8 @@ static cth_status woken_writer_gives_up(void *arg) {
     return CTH_OK;
 }
 
-/* The readers that a leaving writer would wake have all given up; the queued writer is next. Found a
-   lost wake-up in this kit once: the readers were counted, though none of them came. */
+/* The readers that a leaving writer would wake have all given up; the queued writer is next.
+   Found a lost wake-up in this kit once: the readers were counted, though none of them came. */
 static cth_status all_readers_gave_up(void *arg) {
     int got = 0;
     (void)arg;
@@ -295,8 +295,8 @@ static cth_status downgrade(void *arg) {
     return CTH_OK;
 }
 
-/* A reader that waits, or comes, while the downgraded one is inside gets in: they meet. A timed writer
-   may be queued between them. */
+/* A reader that waits, or comes, while the downgraded one is inside gets in: they meet. A timed
+   writer may be queued between them. */
 static cth_status downgrade_lets_readers_in(void *arg) {
     int got = 0;
     (void)arg;
@@ -389,8 +389,8 @@ static cth_status freed_by_reader(void *arg) {
 static bool stop;
 static int entered; // readers that have been inside
 
-/* Stay inside until the next reader is, if it comes: so the lock is hardly ever free of readers unless
-   they are held back for the writer. */
+/* Stay inside until the next reader is, if it comes: so the lock is hardly ever free of readers
+   unless they are held back for the writer. */
 static cth_status reads_on_and_on(void *arg) {
     (void)arg;
     while (!stop) {
@@ -520,7 +520,7 @@ static void passes_misuse(void) {
     SIM_PASS(misuse, SIM_WAITS, 500);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs ------------------------------------------------------------------------------ */
 
 // A lock for one writer or many readers with a queue of its own, each waiter asleep on its event.
 // Who unlocks hands the lock on; `claim` decides between that and the waiter's deadline.

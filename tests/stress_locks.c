@@ -421,10 +421,14 @@ static cth_status meet(player *p) {
         at(p, "barrier wait", &g->barrier);
         CHECK_STATUS(cth_barrier_wait(&g->barrier, &index), CTH_OK);
         CHECK(index < g->n_members);
-        g->put += index == 0; // nobody else is between the two meetings with index 0
+        if (index == 0) {
+            g->put++; // between the two meetings this is the only thread to touch it
+        }
         CHECK_STATUS(cth_barrier_wait(&g->barrier, &index), CTH_OK);
         CHECK_EQ(g->put, i + 1);
-        g->got += index == 0;
+        if (index == 0) {
+            g->got++;
+        }
         dawdle(p);
     }
     at(p, "latch done", &g->latch);

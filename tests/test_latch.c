@@ -2,6 +2,7 @@
 
    SPDX-License-Identifier: MIT-0 OR Unlicense
 */
+#define _POSIX_C_SOURCE 200809L // sigaction, pthread_kill
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"
 #include "test.h"

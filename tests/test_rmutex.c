@@ -309,6 +309,11 @@ static void a_lock_outlives_its_owner(void) {
     elsewhere(lock_twice_and_end, &rmutex);
     CHECK_STATUS(try_is_busy(&rmutex), CTH_OK);
     CHECK_STATUS(unlock_is_refused(&rmutex), CTH_OK);
+    for (int i = 0; i < 3; i++) {
+        // A new thread is not mistaken for the one that ended.
+        elsewhere(try_is_busy, &rmutex);
+        elsewhere(unlock_is_refused, &rmutex);
+    }
     CHECK_STATUS(cth_rmutex_lock_until(&rmutex, cth_after(CTH_MS(1))), CTH_TIMEDOUT);
     CHECK_STATUS(cth_rmutex_destroy(&rmutex), CTH_BUSY);
 }

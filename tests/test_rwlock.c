@@ -499,6 +499,8 @@ static void a_lock_outlives_its_owner(void) {
     elsewhere(write_lock_and_end, &rwlock);
     CHECK_STATUS(both_are_busy(&rwlock), CTH_OK);
     CHECK_STATUS(unlocks_are_refused(&rwlock), CTH_OK);
+    elsewhere(both_are_busy, &rwlock); // a new thread is not mistaken for the one that ended
+    elsewhere(unlocks_are_refused, &rwlock);
     CHECK_STATUS(cth_rwlock_write_lock_until(&rwlock, cth_after(CTH_MS(1))), CTH_TIMEDOUT);
     CHECK_STATUS(cth_rwlock_destroy(&rwlock), CTH_BUSY);
 }
