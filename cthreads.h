@@ -130,7 +130,8 @@
        CTHREADS_PORTABLE_PARK    implementation file     park on mtx_t and cnd_t, not on futexes
        CTHREADS_PTHREADS         implementation file     pthreads instead of <threads.h> (chosen
                                                          by itself under ThreadSanitizer and
-                                                         where <threads.h> is missing)
+                                                         AddressSanitizer, and where <threads.h>
+                                                         is missing)
        CTH_MALLOC, CTH_FREE      implementation file     allocator; define both or neither; they
                                                          must not call the kit
        CTH_PANIC(text)           implementation file     called before abort(); prints by default
@@ -513,7 +514,7 @@ typedef struct cth_cancel {
     cth_time deadline;                               /* 0 = none; the least of its ancestors' */
 } cth_cancel;
 #  define CTH_CANCEL_INIT \
-    { 0 }
+    { 0, 0, NULL, NULL, NULL, NULL, NULL, 0 }
 
 /* Make a live token below `parent` (NULL: a root), cancelled by itself at `deadline`
    (CTH_FOREVER: never). Below a cancelled parent it is born cancelled.
@@ -1129,7 +1130,8 @@ CTH_API cth_status cth_latch_destroy(cth_latch *latch);
 
    A barrier breaks when a waiter times out or is cancelled, when its action fails, and on abort.
    Then all who wait, and all who come, get CTH_BROKEN until it is reset. When the last party has
-   come the meeting is complete, whatever deadline passes at that moment.
+   come the meeting is complete, whatever deadline passes at that moment. Who comes while an action
+   runs waits outside for the next meeting; giving up there breaks nothing.
    ---------------------------------------------------------------------------------------------- */
 
 typedef struct cth_barrier {
@@ -1655,19 +1657,20 @@ CTH_FAST void cth__scope_leave(cth__scope *scope) {
 #  include <string.h>
 #  include <time.h>
 
-#  if defined(__SANITIZE_THREAD__)
-#    define CTH__TSAN 1
+#  if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#    define CTH__SANITIZER 1
 #  elif defined(__has_feature)
-#    if __has_feature(thread_sanitizer)
-#      define CTH__TSAN 1
+#    if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#      define CTH__SANITIZER 1
 #    endif
 #  endif
-#  ifndef CTH__TSAN
-#    define CTH__TSAN 0
+#  ifndef CTH__SANITIZER
+#    define CTH__SANITIZER 0
 #  endif
 
-// ThreadSanitizer crashes on thrd_create and does not know mtx_lock: it gets pthreads.
-#  if defined(CTHREADS_PTHREADS) || CTH__TSAN || !CTH__HAS_THREADS_H
+// ThreadSanitizer crashes on thrd_create and does not know mtx_lock, and AddressSanitizer overlooks
+// threads (and so leaks in them) that thrd_create made: they get pthreads.
+#  if defined(CTHREADS_PTHREADS) || CTH__SANITIZER || !CTH__HAS_THREADS_H
 #    define CTH__PTHREADS 1
 #  else
 #    define CTH__PTHREADS 0
@@ -5156,14 +5159,14 @@ static bool cth__hand_to_readers(cth_rwlock *rwlock, cth__bucket *bucket, cth__w
         return true; // the lock may be gone
     }
     // The holds of those who gave up are ours; they wait for the bucket, so the lock is there.
-    // relaxed: the compare-and-swap decides.
-    uint32_t found = cth__load(&rwlock->word, relaxed);
+    // [rwlock.D] acquire: sees what the heirs that have left did, for whoever is next.
+    uint32_t found = cth__load(&rwlock->word, acquire);
     do {
         if (cth__readers(found) == lost) {
             return false;
         }
-        // [rwlock.C] release: pairs with [rwlock.D].
-    } while (!cth__cas(&rwlock->word, &found, found - lost * CTH__READER, release, relaxed));
+        // [rwlock.C] release: pairs with [rwlock.D]; acquire on failure, as above.
+    } while (!cth__cas(&rwlock->word, &found, found - lost * CTH__READER, acq_rel, acquire));
     return true;
 }
 
@@ -5319,11 +5322,13 @@ CTH_API CTH__NOINLINE cth_status cth__read_unlock_slow(cth_rwlock *rwlock) {
                 break;
             }
             bucket = cth__bucket_lock(rwlock, self);
-            found = cth__load(&rwlock->word, relaxed); // relaxed: as above
+            // [rwlock.D] acquire: the last reader speaks for the earlier ones to whoever is next.
+            found = cth__load(&rwlock->word, acquire);
             continue;
         }
         // [rwlock.C] release: the reading happens before the next writer; pairs with [rwlock.D].
-        if (cth__cas(&rwlock->word, &found, found - CTH__READER, release, relaxed)) {
+        // acquire, needed on failure: as above.
+        if (cth__cas(&rwlock->word, &found, found - CTH__READER, acq_rel, acquire)) {
             break;
         }
     }
@@ -5946,9 +5951,9 @@ CTH_API cth_status cth_latch_done(cth_latch *latch) {
             }
             bucket = cth__bucket_lock(latch, self);
         }
-        // [latch.B] release: publishes to all who see zero; pairs with [latch.A]. The chain of
-        // read-modify-writes keeps what earlier dones published.
-        if (cth__cas(&latch->word, &found, count == 1 ? 0 : found - 1, release, relaxed)) {
+        // [latch.B] release: publishes to all who see zero; pairs with [latch.A]. acquire: the last
+        // one also speaks for the earlier dones to those it wakes, who do not read the word.
+        if (cth__cas(&latch->word, &found, count == 1 ? 0 : found - 1, acq_rel, relaxed)) {
             break;
         }
     }

@@ -184,15 +184,15 @@ static inline uintptr_t bench_zero(void) {
     return zero;
 }
 
-/* A number between 0 and twice the mean, each equally likely: threads whose work always takes the same
-   time would fall into a step in which they never meet. */
+/* A number between 0 and twice the mean, each equally likely: threads whose work always takes the
+   same time would fall into a step in which they never meet. */
 static inline unsigned bench_vary(uint32_t *random, unsigned mean) {
     *random = *random * 1664525U + 1013904223U;
     return (unsigned)(((uint64_t)*random * (2 * (uint64_t)mean + 1)) >> 32);
 }
 
-/* Compute for `steps` steps, each of which needs the one before. A processor runs ahead, over a loop
-   like this and the lock after it, unless each needs a result of the other: so the first step
+/* Compute for `steps` steps, each of which needs the one before. A processor runs ahead, over a
+   loop like this and the lock after it, unless each needs a result of the other: so the first step
    needs `data`, which was read under the lock, and the result, which is 0 when `zero` is, is to be
    added to the address of the lock. */
 static inline uintptr_t bench_work(unsigned steps, uintptr_t zero, uint64_t data) {

@@ -77,7 +77,8 @@ static int disarm(void) {
    Scenarios. act: the call under test. unchanged: what must hold after it failed. undo: what makes
    the same call possible again after it succeeded. All three run in the same thread; prepare and
    finish in the main one. No allocation fails in any but act.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 enum { IN_MAIN, IN_FOREIGN, IN_KIT };
 
@@ -827,7 +828,8 @@ enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
 
 /* ------------------------------------------------------------------------------------------------
    Running one scenario in one process.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 enum { EXIT_DONE = 0, EXIT_FAILED_ONE = 10, REPEATS = 12, GUARD_SECONDS = 60 };
 

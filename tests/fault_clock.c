@@ -1,10 +1,10 @@
 /* fault_clock.c - timed waits do not care about the wall clock.
 
-   By itself it makes each kind of timed wait and sees that none is early. fault_clock.sh runs it under
-   faketime: with a wall clock two days ahead or three days behind, and, where FAULT_CLOCK_FILE names
-   the file that libfaketime reads, with a wall clock that jumps to and fro while the waits go on. A
-   wait that follows the wall clock is early then, or never ends; the watchdog sees the latter.
-   fault_clock_portable.c is the same program on the portable park. */
+   By itself it makes each kind of timed wait and sees that none is early. fault_clock.sh runs it
+   under faketime: with a wall clock two days ahead or three days behind, and, where
+   FAULT_CLOCK_FILE names the file that libfaketime reads, with a wall clock that jumps to and fro
+   while the waits go on. A wait that follows the wall clock is early then, or never ends; the
+   watchdog sees the latter. fault_clock_portable.c is the same program on the portable park. */
 #define _POSIX_C_SOURCE 200809L
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"

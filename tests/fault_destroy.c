@@ -50,7 +50,8 @@ static uint32_t rounds_of(uint32_t normal) {
 
 /* ------------------------------------------------------------------------------------------------
    Freeing: at once, or into a quarantine that is looked through.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 typedef struct quarantine {
     unsigned char *block[QUARANTINE];
@@ -92,7 +93,8 @@ static void *make(size_t size) {
 
 /* ------------------------------------------------------------------------------------------------
    The meeting. Not by the kit's own means, which are under test.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 static _Atomic(void *) offered; // by the giver; NULL: none
 static atomic_uint arrived;     // the taker's next call is the acquiring one, in this round
@@ -151,8 +153,8 @@ static cth_status taker(void *arg) {
     return CTH_OK;
 }
 
-/* Mostly give at once, when the taker is in its fast path or spins; now and then when it sleeps, and
-   at random moments in between. */
+/* Mostly give at once, when the taker is in its fast path or spins; now and then when it sleeps,
+   and at random moments in between. */
 static void play(const kind *k, uint32_t rounds) {
     game g = {k, 0};
     atomic_init(&g.rounds, rounds);
@@ -479,7 +481,8 @@ static void free_cancel(void) {
 
 /* ------------------------------------------------------------------------------------------------
    Thread handles, which the kit frees itself: only the tools see a use that comes too late.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 static cth_status end_at_once(void *arg) {
     (void)arg;

@@ -3,9 +3,9 @@
 
    A giver and a taker, two threads that live all along, meet in each round over a fresh object. The
    giver makes its last call on it while the taker acquires it, and the taker frees it at once, with
-   the giver's call perhaps still on its way out (over the barrier whoever is out first frees it). In
-   odd rounds the memory goes back to the allocator, which AddressSanitizer and valgrind watch. In
-   even ones it is filled with a pattern that must still be there some rounds later: that shows a
+   the giver's call perhaps still on its way out (over the barrier whoever is out first frees it).
+   In odd rounds the memory goes back to the allocator, which AddressSanitizer and valgrind watch.
+   In even ones it is filled with a pattern that must still be there some rounds later: that shows a
    late write in any build.
 
    A million rounds for each object, or as many as fit into FAULT_SECONDS (an environment variable;
@@ -30,7 +30,8 @@ enum { ROUNDS = 1000000, PATTERN = 0xEE, QUARANTINE = 32 };
 
 /* ------------------------------------------------------------------------------------------------
    Freeing: at once, or into a quarantine that is looked through.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 typedef struct quarantine {
     unsigned char *block[QUARANTINE];
@@ -66,7 +67,8 @@ static void let_all_out(quarantine *q) {
 
 /* ------------------------------------------------------------------------------------------------
    The meeting. Not by the kit's own means, which are under test.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 static _Atomic(void *) offered; // by the giver; NULL: none
 static atomic_uint arrived;     // the taker's next call is the acquiring one, in this round
@@ -126,8 +128,8 @@ static cth_status taker_main(void *arg) {
     return CTH_OK;
 }
 
-/* Mostly give at once, when the taker is in its fast path or spins; now and then when it sleeps, and
-   at random moments in between. */
+/* Mostly give at once, when the taker is in its fast path or spins; now and then when it sleeps,
+   and at random moments in between. */
 static void play(const kind *k, uint32_t rounds) {
     game g = {k, 0};
     atomic_init(&g.rounds, rounds);

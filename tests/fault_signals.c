@@ -1,8 +1,8 @@
 /* fault_signals.c - timed waits of every kind under a storm of signals.
 
-   A timer sends signals without SA_RESTART to the process at 10 kHz, and a thread sends more to each
-   waiting thread. No wait may end early or late for that reason, none may report anything but its
-   own result, and errno stays what it was. */
+   A timer sends signals without SA_RESTART to the process at 10 kHz, and a thread sends more to
+   each waiting thread. No wait may end early or late for that reason, none may report anything but
+   its own result, and errno stays what it was. */
 #define _POSIX_C_SOURCE 200809L
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"
@@ -29,7 +29,8 @@ static int64_t clock_ns(void) {
 
 /* ------------------------------------------------------------------------------------------------
    The storm.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 typedef struct target {
     atomic_int on;
@@ -92,8 +93,10 @@ static void end_storm(void) {
 }
 
 /* ------------------------------------------------------------------------------------------------
-   The waits. Each returns CTH_TIMEDOUT after its deadline, or CTH_OK where time is all it waits for.
-   ------------------------------------------------------------------------------------------------ */
+   The waits. Each returns CTH_TIMEDOUT after its deadline, or CTH_OK where time is all it waits
+   for.
+   ------------------------------------------------------------------------------------------------
+ */
 
 static cth_mutex held;
 static cth_mutex lock;
@@ -243,7 +246,8 @@ static void timed_waits(void) {
 /* ------------------------------------------------------------------------------------------------
    Waits that succeed, with and without a far deadline: a signal is never taken for a release, and
    hides none. One thread grants as many times as the waiters take.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 enum { GRANTS = 300 };
 

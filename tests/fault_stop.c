@@ -1,8 +1,9 @@
 /* fault_stop.c - a process that is stopped and continued in the middle of its waits.
 
    The parent lets the child begin a one-second wait of each kind, one thread for each, stops it for
-   0.3 s, and continues it; twice in the same wait. In the child no wait may end early, and each must
-   end with its own result, whether its time or its release came while the process stood still. */
+   0.3 s, and continues it; twice in the same wait. In the child no wait may end early, and each
+   must end with its own result, whether its time or its release came while the process stood still.
+ */
 #define _POSIX_C_SOURCE 200809L
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"

@@ -52,8 +52,9 @@ static inline void sim_pass(const char *name, sim_fn fn, unsigned faults, uint64
 /* Whether the bug of a planted-bug scenario is in it; a scenario asks wherever the two differ. */
 static bool planted;
 
-/* Run a scenario as it should be, which must pass, and then with its planted bug: some schedule must
-   fail in the way `kind`. That bugs of this sort are found makes the passing runs mean something. */
+/* Run a scenario as it should be, which must pass, and then with its planted bug: some schedule
+   must fail in the way `kind`. That bugs of this sort are found makes the passing runs mean
+   something. */
 static inline void sim_found(const char *name, sim_fn fn, unsigned faults, const char *kind) {
     cth_sim_report report;
     cth_sim_desc desc = {.name = name,

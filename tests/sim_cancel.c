@@ -20,7 +20,8 @@ static void fresh(void) {
     CTH_SIM_CHECK(cth_cancel_init(&token, NULL, CTH_FOREVER) == CTH_OK);
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios ----------------------------------------------------------------------------------
+ */
 
 static cth_status waits_for_event(void *arg) {
     *(cth_status *)arg = cth_event_wait(&event);
@@ -33,7 +34,8 @@ static cth_status requests(void *arg) {
     return CTH_OK;
 }
 
-/* A request and a set race for a waiter: one outcome, and the token says so if it was the request. */
+/* A request and a set race for a waiter: one outcome, and the token says so if it was the request.
+ */
 static cth_status request_or_wake(void *arg) {
     cth_status outcome = CTH_BROKEN;
     const cth_thread_desc under = {.cancel = &token};
@@ -305,7 +307,8 @@ static void passes_first_reason(void) {
     SIM_PASS(first_reason, SIM_WAITS, 2000);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs -------------------------------------------------------------------------------
+ */
 
 // A flag that asks to stop, and a word to sleep on.
 static cth__word stop, wakes;
@@ -336,8 +339,8 @@ static cth_status request_before_sleep(void *arg) {
     return CTH_OK;
 }
 
-/* Bug: whether a job was cancelled is decided by looking at its state and changing it in two steps: it
-   runs although the canceller was told that it will not. Stands for cancel racing with start. */
+/* Bug: whether a job was cancelled is decided by looking at its state and changing it in two steps:
+   it runs although the canceller was told that it will not. Stands for cancel racing with start. */
 enum { QUEUED, STARTED, CANCELLED };
 static cth__word job;
 

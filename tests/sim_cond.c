@@ -24,10 +24,11 @@ static void fresh(void) {
     sim_begin();
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios ----------------------------------------------------------------------------------
+ */
 
-/* One wait with no loop: the scenarios that count wake-ups run without CTH_SIM_SPURIOUS, and then no
-   wait ends without a reason. */
+/* One wait with no loop: the scenarios that count wake-ups run without CTH_SIM_SPURIOUS, and then
+   no wait ends without a reason. */
 static cth_status waits_once(void *arg) {
     (void)arg;
     CTH_WITH(&lock) {
@@ -192,7 +193,8 @@ static cth_status takes_if_soon(void *arg) {
     return CTH_OK;
 }
 
-/* Producers and consumers with one notify an item, while a third consumer times out at any point. */
+/* Producers and consumers with one notify an item, while a third consumer times out at any point.
+ */
 static cth_status producer_consumer(void *arg) {
     int two = 2;
     int got = 0;
@@ -372,7 +374,8 @@ static void passes_freed_after_use(void) {
     SIM_PASS(freed_by_notified, CTH_SIM_TIMEOUTS, 2000);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs -------------------------------------------------------------------------------
+ */
 
 // A condition made of a sequence number: a waiter sleeps until it has changed.
 static cth__word sequence;
@@ -527,7 +530,8 @@ static cth_status wakes_the_wrong_one(void *arg) {
 static cth__word ready;
 
 /* Bug: a waiter whose deadline passes reports a timeout although a waker had chosen it: the wake-up
-   is lost for the one who would have waited on. Stands for timed waits that look at the clock last. */
+   is lost for the one who would have waited on. Stands for timed waits that look at the clock last.
+ */
 static cth_status claimed_waiter(void *arg) {
     const bool hasty = *(bool *)arg;
     cth__self *self = cth__self_get();

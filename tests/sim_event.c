@@ -20,7 +20,8 @@ static void fresh(void) {
     sim_begin();
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios ----------------------------------------------------------------------------------
+ */
 
 static cth_status waiter(void *arg) {
     (void)arg;
@@ -280,7 +281,8 @@ static void passes_ping_pong(void) {
     SIM_PASS(ping_pong, SIM_WAITS, 2000);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs -------------------------------------------------------------------------------
+ */
 
 static cth__word word;
 
@@ -311,7 +313,8 @@ static cth_status loses_a_pulse(void *arg) {
 }
 
 /* Bug: "run once" with the states none, runs, runs with waiters, done: the end wakes nobody when it
-   saw no waiter, in two steps. Stands for once functions that forget who comes in a short window. */
+   saw no waiter, in two steps. Stands for once functions that forget who comes in a short window.
+ */
 enum { NONE, RUNS, WAITED, DONE };
 
 static cth_status once_user(void *arg) {

@@ -44,7 +44,8 @@ static void fresh(void) {
     sim_begin();
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios ----------------------------------------------------------------------------------
+ */
 
 static struct object *get(cth_local *from) {
     struct object *o;
@@ -183,7 +184,8 @@ static void passes_closing_opens(void) {
     SIM_PASS(closing_opens, SIM_WAITS, 1500);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs -------------------------------------------------------------------------------
+ */
 
 static struct object *borrowed;
 

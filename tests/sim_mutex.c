@@ -35,7 +35,8 @@ static void critical(void) {
     holders++;
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios ----------------------------------------------------------------------------------
+ */
 
 static cth_status twice(void *arg) {
     (void)arg;
@@ -234,7 +235,8 @@ static void passes_misuse(void) {
     SIM_PASS(misuse, SIM_WAITS, 1500);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs -------------------------------------------------------------------------------
+ */
 
 // A lock of one word: 0 free, 1 held, 2 held and somebody may sleep. A sleeper needs a ticket to go
 // on, since a wake of the simulator ends all sleeps on a word and one of the system only one.
@@ -454,7 +456,8 @@ static void finds_missing_unlock(void) {
     SIM_FOUND(never_unlocked, 0, "deadlock");
 }
 
-/* -- how fast ----------------------------------------------------------------------------------- */
+/* -- how fast -----------------------------------------------------------------------------------
+ */
 
 static int print_rate(void) {
     cth_sim_report report;

@@ -28,7 +28,8 @@ static void hold(void) {
     inside--;
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios ----------------------------------------------------------------------------------
+ */
 
 static cth_status user(void *arg) {
     (void)arg;
@@ -305,7 +306,8 @@ static void passes_freed_after_acquire(void) {
     SIM_PASS(freed_after_acquire, SIM_ALL, 1000);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs -------------------------------------------------------------------------------
+ */
 
 // A semaphore of its own: a count, and how many threads sleep for it.
 struct simple_sem {

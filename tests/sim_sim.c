@@ -25,7 +25,8 @@ static void fresh(void) {
     sim_begin();
 }
 
-/* -- reports and replay ------------------------------------------------------------------------- */
+/* -- reports and replay -------------------------------------------------------------------------
+ */
 
 static cth_status lock_two(void *arg) {
     const bool swapped = *(bool *)arg;
@@ -240,7 +241,8 @@ static void refuses_while_threads_run(void) {
     CHECK_STATUS(cth_sim_run(NULL, passes, NULL), CTH_OK);
 }
 
-/* -- choices, time, faults ---------------------------------------------------------------------- */
+/* -- choices, time, faults ----------------------------------------------------------------------
+ */
 
 static int chosen[5];
 
@@ -341,7 +343,8 @@ static void makes_the_faults_asked_for(void) {
     CHECK(seen_spurious > 0 && seen_nomem + seen_again + seen_early == 0);
 }
 
-/* -- whole programs ----------------------------------------------------------------------------- */
+/* -- whole programs -----------------------------------------------------------------------------
+ */
 
 static cth_status prints(void *arg) {
     for (int i = 0; i < 3; i++) {

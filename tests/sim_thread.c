@@ -17,7 +17,8 @@ static void fresh(void) {
     sim_begin();
 }
 
-/* -- scenarios ---------------------------------------------------------------------------------- */
+/* -- scenarios ----------------------------------------------------------------------------------
+ */
 
 static cth_status counts(void *arg) {
     (void)arg;
@@ -362,7 +363,8 @@ static void passes_join_cancelled(void) {
     SIM_PASS(join_cancelled, SIM_WAITS, 2000);
 }
 
-/* -- planted bugs ------------------------------------------------------------------------------- */
+/* -- planted bugs -------------------------------------------------------------------------------
+ */
 
 static cth_status waits(void *arg) {
     (void)arg;
@@ -415,8 +417,8 @@ static cth_status forgets_on_failure(void *arg) {
     return CTH_OK;
 }
 
-/* Bug: an argument on the stack of a function that returns before the thread has read it. Stands for
-   the loop variable whose address every thread gets. */
+/* Bug: an argument on the stack of a function that returns before the thread has read it. Stands
+   for the loop variable whose address every thread gets. */
 static cth_status reads_argument(void *arg) {
     cth_yield();
     data += *(int *)arg;

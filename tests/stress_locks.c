@@ -4,9 +4,9 @@
 
    The run is cut into rounds of some milliseconds. In each round the threads form groups at random:
    lockers, semaphores, bounded semaphores, bounded buffers, gates, cancelled waits, joins. What the
-   givers of a group give is exactly what its takers take, timeouts and all, so a wake-up that is lost
-   leaves a round that never ends; the watchdog then says who waits for what. Between the rounds
-   everything must add up: counters, permits, items, timeouts that consumed nothing.
+   givers of a group give is exactly what its takers take, timeouts and all, so a wake-up that is
+   lost leaves a round that never ends; the watchdog then says who waits for what. Between the
+   rounds everything must add up: counters, permits, items, timeouts that consumed nothing.
 
    The seed decides the groups and each thread's choices, not the schedule. */
 #define _DEFAULT_SOURCE // _SC_NPROCESSORS_ONLN
@@ -23,7 +23,8 @@ enum { MAX_THREADS = 256, LOCKS = 4, GATES = 8, STEPS = 60, BUFFER = 3, HANG_SEC
 
 /* ------------------------------------------------------------------------------------------------
    What all threads share: a few mutexes, each with data that only its owner may touch.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 typedef struct guarded {
     cth_mutex mutex;
@@ -115,7 +116,8 @@ static void dawdle(player *p) {
 
 /* ------------------------------------------------------------------------------------------------
    Mutexes. Every player does this between its other steps.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 static void inside(player *p, unsigned which) {
     guarded *g = &shared[which];
@@ -238,7 +240,8 @@ static cth_status play_locks(player *p) {
 
 /* ------------------------------------------------------------------------------------------------
    Semaphores: givers release as many permits as all takers acquire, half of them with no deadline.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 static cth_status give_permits(player *p) {
     uint64_t left = (uint64_t)p->group->takers * STEPS; // this giver's share of each taker's needs
@@ -308,7 +311,8 @@ static cth_status hold_permits(player *p) {
 /* ------------------------------------------------------------------------------------------------
    A bounded buffer on a mutex and two conditions. Each change wakes one thread only, so a notify
    that goes to a waiter which has timed out leaves another asleep for ever.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 /* Wait with the group's mutex held until there is room, or an item; false: the deadline came first,
    which is no more than a reason to try again. */
@@ -371,7 +375,8 @@ static cth_status take_items(player *p) {
 
 /* ------------------------------------------------------------------------------------------------
    Gates: the giver sets one event after the other, when all have passed the one before.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 static cth_status open_gates(player *p) {
     group *g = p->group;
@@ -441,7 +446,8 @@ static cth_status meet(player *p) {
 /* ------------------------------------------------------------------------------------------------
    Cancelled waits: each taker waits for something that never comes, until the giver cancels it, by
    its own token or by the one above all. Locks are not cancelled meanwhile.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 static cth_status cancel_takers(player *p) {
     group *g = p->group;
@@ -499,10 +505,11 @@ static cth_status be_cancelled(player *p) {
 }
 
 /* ------------------------------------------------------------------------------------------------
-   Duels: one release, at about the moment when the deadline of one waiter passes while another waits
-   with none. If the first gets it, a second release follows; if not, the one release must reach the
-   other, and nobody comes later to make up for a wake-up that went to the wrong one.
-   ------------------------------------------------------------------------------------------------ */
+   Duels: one release, at about the moment when the deadline of one waiter passes while another
+   waits with none. If the first gets it, a second release follows; if not, the one release must
+   reach the other, and nobody comes later to make up for a wake-up that went to the wrong one.
+   ------------------------------------------------------------------------------------------------
+ */
 
 enum { ON_SEM, ON_MUTEX, ON_COND };
 
@@ -550,7 +557,8 @@ static bool duel_take(player *p, int object, cth_time deadline) {
         while (status == CTH_OK && g->filled == 0) {
             status = cth_cond_wait_until(&g->not_empty, &g->mutex, deadline);
         }
-        // A wait that a notify chose never reports a timeout: who timed out can leave without a look.
+        // A wait that a notify chose never reports a timeout: who timed out can leave without a
+        // look.
         if (status == CTH_OK) {
             g->filled--;
         }
@@ -619,7 +627,8 @@ static cth_status take_in_duels(player *p) {
 
 /* ------------------------------------------------------------------------------------------------
    Joins of short threads, with deadlines that often pass, or not joined at all.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 typedef struct errand {
     cth_time span;
@@ -669,7 +678,8 @@ static cth_status join_threads(player *p) {
 
 /* ------------------------------------------------------------------------------------------------
    Rounds.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 typedef enum kind {
     LOCKERS,
@@ -800,7 +810,8 @@ static void run_round(unsigned threads, cth_rng *rng) {
 
 /* ------------------------------------------------------------------------------------------------
    The watchdog, a plain thread that calls nothing of the kit.
-   ------------------------------------------------------------------------------------------------ */
+   ------------------------------------------------------------------------------------------------
+ */
 
 static unsigned n_threads;
 static uint64_t seed;

@@ -85,9 +85,10 @@ static cth_status recursion(void *arg) {
         if (status != CTH_OK) {
             CHECK_STATUS(status, CTH_TIMEDOUT);
             CHECK_STATUS(cth_rmutex_unlock(&rmutex), CTH_NOT_OWNER);
+        } else {
+            left++;
+            right++;
         }
-        left += status == CTH_OK;
-        right += status == CTH_OK;
         const uint64_t levels = enter(p);
         lost += status != CTH_OK;
         leave(levels + (status == CTH_OK));
@@ -230,6 +231,7 @@ typedef struct shared {
     cth_latch latch;
     cth_barrier barrier;
     int users;
+    int notes[PLAYERS]; // each player's own, read by the last one
 } shared;
 
 static shared *objects[STEPS][4];
@@ -246,6 +248,8 @@ static cth_status users(void *arg) {
         shared *s = objects[i][0];
         if (pick(p, 2) == 0) {
             CHECK_STATUS(cth_rwlock_read_lock(&s->rwlock), CTH_OK);
+            CHECK(s->users > 0);
+            cth_yield();
             CHECK_STATUS(cth_rwlock_read_unlock(&s->rwlock), CTH_OK);
         }
         CHECK_STATUS(cth_rwlock_write_lock(&s->rwlock), CTH_OK);
@@ -266,14 +270,18 @@ static cth_status users(void *arg) {
         s = objects[i][2];
         if (p->number == 0) {
             CHECK_STATUS(cth_latch_wait(&s->latch), CTH_OK);
+            CHECK_EQ(s->notes[1] + s->notes[2] + s->notes[3], PLAYERS - 1);
             give_back(s);
         } else {
+            s->notes[p->number] = 1;
             CHECK_STATUS(cth_latch_done(&s->latch), CTH_OK);
         }
         s = objects[i][3];
+        s->notes[p->number] = 1;
         uint32_t place = PLAYERS;
         CHECK_STATUS(cth_barrier_wait(&s->barrier, &place), CTH_OK);
         if (place == (uint32_t)i % PLAYERS) {
+            CHECK_EQ(s->notes[0] + s->notes[1] + s->notes[2] + s->notes[3], PLAYERS);
             give_back(s);
         }
     }

@@ -47,8 +47,8 @@ static inline void test_reach(atomic_int *number, int n) {
     }
 }
 
-/* Return once `thread` sleeps in the kernel, or `done` is not 0: a look at /proc finds it asleep five
-   times in a row. Only for threads which have nothing before them but the wait in question. */
+/* Return once `thread` sleeps in the kernel, or `done` is not 0: a look at /proc finds it asleep
+   five times in a row. Only for threads which have nothing before them but the wait in question. */
 static inline void test_asleep_or(const cth_thread *thread, atomic_int *done) {
     for (int looks = 0; looks < 5 && atomic_load(done) == 0;) {
         char path[64], text[512] = "";

@@ -189,13 +189,17 @@ static void they_are_one_statement(void) {
     int sum = 0;
     for (int i = 0; i < 4; i++) {
         if (i == 0)
-            CTH_WITH_READ(&rwlock) sum += 1;
+            CTH_WITH_READ(&rwlock)
+                sum += 1;
         else if (i == 1)
-            CTH_WITH_WRITE(&rwlock) sum += 10;
+            CTH_WITH_WRITE(&rwlock)
+                sum += 10;
         else if (i == 2)
-            CTH_WITH_ALL(&mutex, &rwlock) sum += 100;
+            CTH_WITH_ALL(&mutex, &rwlock)
+                sum += 100;
         else
-            CTH_ATOMICALLY(&mutex, &sum) sum += 1000;
+            CTH_ATOMICALLY(&mutex, &sum)
+                sum += 1000;
     }
     CHECK_EQ(sum, 1111);
     CHECK(all_free());
