@@ -42,7 +42,7 @@ static cth_status waits_once(void *arg) {
 
 static void until_waiting(int n) {
     for (;;) {
-        int seen;
+        int seen = 0;
         CTH_WITH(&lock) {
             seen = waiting;
         }

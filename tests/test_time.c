@@ -240,7 +240,9 @@ static void wall_text_at_the_ends(void) {
     CHECK(setenv("TZ", "UTC0", 1) == 0);
     tzset();
     char text[CTH_WALL_TEXT_SIZE];
-    CHECK_STR(cth_wall_text(INT64_MAX, text), "Fri Apr 11 23:47:16 2262");
+    if (sizeof(time_t) == 8) { // a 32-bit time_t ends in 2038
+        CHECK_STR(cth_wall_text(INT64_MAX, text), "Fri Apr 11 23:47:16 2262");
+    }
     CHECK_STR(cth_wall_text(-CTH_S(1), text), "Wed Dec 31 23:59:59 1969");
     CHECK_EQ(strlen(cth_wall_text(INT64_MIN, text)), 24);
 }
