@@ -2974,6 +2974,7 @@ typedef struct cth__why {
 
 #  define CTH__SPIN_LEAST 20  // pauses: about 0.5 us
 #  define CTH__SPIN_MOST  300 // about 7 us
+#  define CTH__YIELDS     4   // then so many times the CPU is given up before a sleep
 
 /* One thread's record. Recycled, never freed: whoever has found one may touch it at any time. */
 typedef struct cth__self {
@@ -3686,6 +3687,18 @@ static cth_status cth__park(cth__self *self,
             woken = cth__load(&self->claim, relaxed) != CTH__OPEN;
         } while (!woken && cth__spin(self, &used));
     }
+#  ifndef CTHREADS_SIM
+    for (int i = 0; n != 0 && i < CTH__YIELDS; i++) {
+        // relaxed, twice: read again below.
+        if (cth__load(&self->claim, relaxed) != CTH__OPEN) {
+            break;
+        }
+        cth__yield_cpu();
+        if (cth__load(&self->claim, relaxed) != CTH__OPEN) {
+            self->spin = CTH__SPIN_LEAST; // the waker needed this CPU: spinning kept it away
+        }
+    }
+#  endif
     found = CTH__OPEN;
     // [wait.B] acquire, needed on failure: sees what the waker did; pairs with [wait.A].
     if (cth__cas(&self->claim, &found, CTH__ASLEEP, acquire, acquire)) {
