@@ -3689,12 +3689,12 @@ static cth_status cth__park(cth__self *self,
     }
 #  ifndef CTHREADS_SIM
     for (int i = 0; n != 0 && i < CTH__YIELDS; i++) {
-        // relaxed, twice: read again below.
+        // relaxed: read again below.
         if (cth__load(&self->claim, relaxed) != CTH__OPEN) {
             break;
         }
         cth__yield_cpu();
-        if (cth__load(&self->claim, relaxed) != CTH__OPEN) {
+        if (cth__load(&self->claim, relaxed) != CTH__OPEN) { // relaxed: as above
             self->spin = CTH__SPIN_LEAST; // the waker needed this CPU: spinning kept it away
         }
     }
