@@ -106,7 +106,7 @@
        Ordering     What one thread did before it releases (unlock, release, set, notify,
                     finish, cancel) happens before what another does after it acquires.
        Memory       Locks, semaphores, events and conditions never allocate. The first call of
-                    a thread that the kit did not start allocates its record (about 300 bytes,
+                    a thread that the kit did not start allocates its record (about 500 bytes,
                     recycled); when that fails the call returns CTH_NOMEM.
        Units        Times are int64 nanoseconds, sizes are bytes.
        One copy     An object is used by one copy of the implementation only: not by two
