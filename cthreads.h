@@ -3328,7 +3328,7 @@ static void cth__look_at_cpus(void) {
        claim      meaning                                       set by
        OPEN       waits, and is awake (it may be spinning)      the thread itself
        ASLEEP     waits, and sleeps in the system               the thread itself
-       POKED      waits, but its token is cancelled: see settle the token's request
+       POKED      waits, but its token is cancelled: "settle"   the token's request
        TIMEDOUT   its deadline passed                           the thread itself
        EXPIRED    its token's deadline passed                   the thread itself
        WON+...    woken, by which case, and how                 a waker, under the bucket lock
@@ -4146,8 +4146,7 @@ static void cth__exit_handler(void) {
     }
 }
 
-/* In the child of a fork only the calling thread exists. Takes no lock: whoever held one is gone.
-   */
+/* In the child of a fork only the calling thread exists. Takes no lock: its holder may be gone. */
 static void cth__fork_handler(void) {
     cth__self *self = cth__tls;
     // relaxed everywhere here: there is one thread.

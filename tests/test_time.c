@@ -141,6 +141,17 @@ static void long_sleeps_end_when_cancelled(void) {
     }
 }
 
+static void a_sleeper_uses_no_cpu(void) {
+    // Kind of bug: a 64-bit timespec for the 32-bit system call makes each wait end at once, and the
+    // loop around it turn until the deadline. 0.7 s after a whole second, so that cutting off the
+    // nanoseconds would show.
+    const cth_time whole = cth_now() / CTH_S(1) * CTH_S(1);
+    CHECK_STATUS(cth_sleep_until(whole + CTH_S(1)), CTH_OK);
+    const clock_t before = clock();
+    CHECK_STATUS(cth_sleep_until(whole + CTH_S(1) + CTH_MS(700)), CTH_OK);
+    CHECK(clock() - before < CLOCKS_PER_SEC * 35 / 100);
+}
+
 static atomic_int signals;
 
 static void on_signal(int number) {
@@ -274,6 +285,7 @@ static const test_case tests[] = {
     TEST(sleep_refuses_negative_times),
     TEST(sleep_until_the_past_returns),
     TEST(long_sleeps_end_when_cancelled),
+    TEST(a_sleeper_uses_no_cpu),
     TEST(signals_do_not_shorten_sleep),
     TEST(yield_lets_others_run),
     TEST(wall_clock_is_the_system_s),
