@@ -61,7 +61,9 @@
 
        >>impl:platform    the operating system: parking, threads, clocks; the only OS #ifdefs
        >>impl:status
-       >>impl:sim         the simulated platform: baton, schedules, virtual clock
+       >>impl:explore     the simulator's choices: strategies, replay, search
+       >>impl:model       the simulator's memory: what a load may see, races
+       >>impl:sim         the simulated platform: fibers, virtual clock, reports
        >>impl:atomic      external copies of the inline functions
        >>impl:memory      allocation through one door, and the one global struct
        >>impl:time
@@ -137,6 +139,22 @@
        CTH_PANIC(text)           implementation file     called before abort(); prints by default
 
        Files built with different CTHREADS_SIM or CTHREADS_DEBUG do not link with each other.
+
+   SIMULATOR     a test that explores schedules, and replays the one that fails
+
+       static cth_status scenario(void *arg) {   // fresh objects, start, join, check, release
+           ...
+           CTH_SIM_CHECK(total == 2);
+           return CTH_OK;
+       }
+       int main(void) { return cth_sim_run(NULL, scenario, NULL) != CTH_OK; }
+
+       cc -std=c11 -DCTHREADS_SIM test.c -pthread
+
+       It finds deadlocks, lost wake-ups, failed checks, data races between marked accesses
+       (CTH_SIM_READ, CTH_SIM_WRITE), use of freed objects, threads, locks and memory left
+       behind. Any other program of the kit, built so, runs in virtual time as one schedule of
+       the seed in CTHREADS_SIM_SEED. See >>api:sim and docs/simulator.md.
 
    LICENSE
 
@@ -294,26 +312,38 @@ CTH_API cth_status cth_fail(cth_status status, const char *format, ...) CTH__PRI
 CTH_API const char *cth_error_text(void);
 
 /* -------------------------------------------------------------------------------------------------
-   >>api:sim   The simulator: the kit on a platform whose clock, scheduler and faults are chosen.
+   >>api:sim   The simulator: the kit on a platform whose clock, scheduler, memory and faults are
+               chosen.
 
-   Built with -DCTHREADS_SIM, real threads pass a baton: one runs at a time, and before each atomic
-   operation of the kit, and at each wait, the explorer chooses who goes on. Sleeping takes no time:
-   when all threads wait, the clock jumps to the next deadline. When none waits with a deadline,
-   that is a deadlock (a lost wake-up looks the same), and it is reported with the seed that
-   replays it and with who waits for what.
+   Built with -DCTHREADS_SIM, one thread runs at a time, and before each atomic operation of the
+   kit, and at each wait, the explorer chooses who goes on. It also chooses which value a load may
+   see that the memory model leaves open, and which of the faults asked for happen. Sleeping takes
+   no time: when all threads wait, the clock jumps to the next deadline. When none waits with a
+   deadline, that is a deadlock (a lost wake-up looks the same). A failure is reported with the seed
+   and the shortest schedule that replay it, with who waits for what, and with the last operations
+   of each thread.
 
    Two ways to use it. A test calls cth_sim_run with a scenario. And an unmodified program, built
    with -DCTHREADS_SIM, runs as one schedule of the seed in the environment variable
-   CTHREADS_SIM_SEED (1 when unset): same seed, same output. CTHREADS_SIM_FAULTS may name faults to
-   add, by comma: timeouts, spurious, alloc, threads, all. On a deadlock the program ends with
-   status 86 after the report.
+   CTHREADS_SIM_SEED (1 when unset): same seed, same output. On a failure the program ends with
+   status 86 after the report. The environment is looked at in both cases:
 
-   Threads not started by the kit cannot take part. Plain system calls block the whole program, and
-   atomics of the program's own are no scheduling points: call cth_yield in loops around them.
-   Without CTHREADS_SIM nothing of this section exists but the CTH_SIM_CHECK macro.
+       CTHREADS_SIM_SEED       run the schedule of this seed alone
+       CTHREADS_SIM_SCHEDULE   run this schedule alone, as printed in a report: "14:1,30:2"
+       CTHREADS_SIM_FAULTS     faults to add, by comma: timeouts, spurious, alloc, threads, all
+       CTHREADS_SIM_MEMORY     strong: every load sees the newest store; weak: see cth_sim_desc.
+                               Unset: weak in cth_sim_run, strong in a whole program
+
+   Threads not started by the kit cannot take part. Plain system calls block the whole program.
+   Atomics of the program's own are invisible: they are no scheduling points (call cth_yield in
+   loops around them) and order nothing. On x86-64 and AArch64 the threads of cth_sim_run are
+   fibers of one system thread, which share its _Thread_local variables: a scenario with such
+   variables of its own sets `threads`. Without CTHREADS_SIM nothing of this section exists but the
+   CTH_SIM_... macros, which then do nothing. docs/simulator.md is the guide.
    ---------------------------------------------------------------------------------------------- */
 
 #  ifdef CTHREADS_SIM
+/* Faults, for cth_sim_desc. */
 enum {
     CTH_SIM_TIMEOUTS = 1, /* a timed wait may expire although others could still run */
     CTH_SIM_SPURIOUS = 2, /* a sleeping thread may wake for no reason */
@@ -322,22 +352,46 @@ enum {
     CTH_SIM_EXIT = 86     /* exit status of a whole program that was found at fault */
 };
 
-/* What the first failing schedule looked like. */
+/* How schedules are chosen. */
+typedef enum cth_sim_strategy {
+    CTH_SIM_RANDOM,    /* a random walk: any ready thread, at any point */
+    CTH_SIM_PCT,       /* random priorities, which change at `depth` - 1 random points (Burckhardt,
+                          Kothari, Musuvathi and Nagarakatte, ASPLOS 2010): finds a bug that needs
+                          `depth` ordered events with a known least probability */
+    CTH_SIM_EXHAUSTIVE /* depth first, every schedule within the bounds; no seeds */
+} cth_sim_strategy;
+
+/* What was run, and what the first failing schedule looked like. */
 typedef struct cth_sim_report {
-    uint64_t schedules; /* schedules run, the failing one included */
-    uint64_t seed;      /* the seed that replays the failing schedule */
+    uint64_t schedules; /* schedules run, the failing one included, shrinking not */
+    uint64_t seed;      /* the seed that replays the failing schedule; 0 in an exhaustive search */
     uint64_t steps;     /* scheduling points passed in all schedules */
-    char kind[24];      /* "deadlock", "check", "panic", "steps", "memory left" */
-    char text[2048];    /* the report as printed */
+    bool complete;      /* an exhaustive search has seen every schedule within its bounds */
+    uint32_t changes;   /* how often the schedule in `schedule` departs from the plain one, in which
+                           a thread runs until it waits and every load sees the newest store */
+    char schedule[512]; /* the shortest failing schedule found; "" when it does not fit */
+    char kind[24];      /* "deadlock", "check", "data race", ...: see cth_sim_run */
+    char text[8192];    /* the report as printed */
 } cth_sim_report;
 
 typedef struct cth_sim_desc {
-    const char *name;       /* for the report */
-    uint64_t seed;          /* first seed; 0 = 1 */
-    uint64_t schedules;     /* how many to run; 0 = 1000 */
-    uint64_t max_steps;     /* scheduling points in one schedule; 0 = 100000; more is a failure */
-    unsigned faults;        /* CTH_SIM_TIMEOUTS | ... */
+    const char *name;          /* for the report */
+    cth_sim_strategy strategy; /* 0 = CTH_SIM_RANDOM */
+    uint64_t seed;             /* first seed; 0 = 1 */
+    uint64_t schedules;        /* how many to run; 0 = 1000, or 1000000 for an exhaustive search */
+    uint64_t max_steps;        /* scheduling points in one schedule; 0 = 100000 */
+    unsigned faults;           /* CTH_SIM_TIMEOUTS | ... */
+    int depth;                 /* CTH_SIM_PCT: ordered events of the bug sought; 0 = 3 */
+    int preemptions;           /* CTH_SIM_EXHAUSTIVE: how often in one schedule a thread that could
+                                  go on is stopped; 0 = 2, negative = never */
+    int stale;                 /* CTH_SIM_EXHAUSTIVE: how many loads in one schedule may see an
+                                  older store than the newest; 0 = 1, negative = none. (Faults: one
+                                  in one schedule.) */
+    bool strong;               /* every load sees the newest store, as on no real machine */
+    bool threads;           /* a system thread for each thread, not fibers: 6 to 15 times slower */
+    bool no_shrink;         /* do not look for a shorter failing schedule */
     bool quiet;             /* do not print the failure on stderr */
+    const char *schedule;   /* run this schedule alone, as from a report */
     cth_sim_report *report; /* filled in, when not NULL */
 } cth_sim_desc;
 
@@ -347,38 +401,87 @@ CTH_API void cth_sim_fail(const char *kind, const char *format, ...) CTH__PRINTF
 /* Return a number below `n`, chosen by the explorer: for scenarios that try alternatives. */
 CTH_API uint32_t cth_sim_choose(uint32_t n);
 
+/* Choose what is explored. After cth_sim_explore(false) the calling thread takes the plain course:
+   others run only when it waits or yields, each load sees the newest store, no fault happens to it;
+   so do the threads it starts. For the parts of a scenario that are not its subject, since the
+   schedules of an exhaustive search multiply with each step explored. True at the beginning.
+   Like    : loom::explore and loom::stop_exploring (Rust). */
+CTH_API void cth_sim_explore(bool on);
+
 /* Run `scenario(arg)` under many schedules, as the main thread of a fresh kit each time, and stop
-   at the first failure: a deadlock, a failed CTH_SIM_CHECK, a scenario that returns other than
-   CTH_OK, an allocation left behind, a thread left behind that never ends, or too many steps (a
-   livelock). With CTHREADS_SIM_SEED in the environment only that one schedule is run.
+   at the first failure, which has one of these kinds:
+
+       deadlock      every thread waits, none with a deadline
+       thread left   the same, after the scenario has returned: a thread it left behind
+       lock left     a thread has ended, or the scenario has returned, holding a lock
+       memory left   an allocation of the kit was not given back
+       check         a CTH_SIM_CHECK failed, or the scenario returned other than CTH_OK
+       data race     two accesses, marked by CTH_SIM_READ or CTH_SIM_WRITE, with nothing between
+                     that orders them
+       freed         use of memory that the kit has freed or CTH_SIM_FREED was called for, after
+                     that or without an order between the two; or freed twice
+       misuse        what aborts the program in a normal build, such as CTH_WITH on a lock that
+                     the thread holds already
+       steps         too many steps: a livelock, or a loop that needs cth_yield
+       scenario      an exhaustive search needs a scenario that does the same each time
+       crash         a fatal signal or abort(): the report is printed, and the program dies
+
+   The failing schedule is then run again with fewer and fewer changes of thread, as long as it
+   fails in the same way, and the shortest is reported (not when it crashes the program).
 
    Blocks  : until the schedules are done or one failed.
    Returns : CTH_OK; CTH_FAILED when a schedule failed (see `report`); CTH_BUSY inside a scenario
-             or while other threads of the kit run; CTH_NOMEM.
+             or while other threads of the kit run; CTH_INVALID without a scenario, or for a
+             schedule that is no list of numbers; CTH_NOMEM.
    Threads : the main thread only. The threads of a failing schedule stay behind, asleep for ever.
-   Like    : loom::model, shuttle::check_random (Rust); Go testing/synctest. */
+   Like    : loom::model, shuttle::check_random (Rust); Go testing/synctest. The memory model is
+             that of Norris and Demsky's CDSChecker (OOPSLA 2013), without load buffering. */
 CTH_API CTH_NODISCARD cth_status cth_sim_run(const cth_sim_desc *desc,
                                              cth_status (*scenario)(void *arg),
                                              void *arg);
 
-/* Private: a scheduling point before the operation on `word`. */
-CTH_API void cth__sim_point(const volatile void *word);
-#    define CTH__POINT(p) cth__sim_point((const volatile void *)(p)),
+/* Private: what the macros below and the wrappers of api:atomic call. */
+CTH_API void cth__sim_plain(const volatile void *object, int write, const char *site);
+CTH_API void cth__sim_freed(const volatile void *object, size_t size, int gone);
+CTH_API void cth__sim_name(const volatile void *object, size_t size, const char *name);
+CTH_API void cth__sim_holds(const volatile void *word, int change);
+CTH_API void cth__sim_unmet(const char *site, const char *condition);
+#    define CTH__HERE2(file, n) file ":" #    n
+#    define CTH__HERE1(file, n) CTH__HERE2(file, n)
+#    define CTH__HERE           CTH__HERE1(__FILE__, __LINE__)
+#    define CTH__HOLDS(word, n) cth__sim_holds((word), (n))
 #  else
-#    define CTH__POINT(p)
+#    define CTH__HOLDS(word, n) ((void)0)
 #  endif
 
-/* Fail the schedule when `condition` is false; without the simulator the condition is not even
-   evaluated. Expands to: if (!(condition)) cth_sim_fail("check", "file:line: condition"). */
+/* For scenarios; each does nothing, and does not evaluate its argument, without the simulator.
+   CTH_SIM_CHECK(condition) fails the schedule when the condition is false.
+   CTH_SIM_READ(x), CTH_SIM_WRITE(x) say that the calling thread reads or writes the variable x,
+   which is no atomic: two such accesses of one address by two threads, at least one of them a
+   write, are a data race unless something orders them, whether or not it shows in this schedule.
+   CTH_SIM_FREED(x) says that the object x is gone: a later use of it by the kit, or marked as
+   above, fails the schedule. CTH_SIM_FRESH(x): the memory is in use again; what malloc gives a
+   scenario needs this too, when another thread may have freed it.
+   CTH_SIM_NAME(x, "name") gives the object x (a lock, a variable) a name in reports. */
 #  ifdef CTHREADS_SIM
-#    define CTH_SIM_CHECK(condition)                                          \
-      do {                                                                    \
-        if (!(condition)) {                                                   \
-          cth_sim_fail("check", "%s:%d: %s", __FILE__, __LINE__, #condition); \
-        }                                                                     \
+#    define CTH_SIM_CHECK(condition)             \
+      do {                                       \
+        if (!(condition)) {                      \
+          cth__sim_unmet(CTH__HERE, #condition); \
+        }                                        \
       } while (0)
+#    define CTH_SIM_READ(x)       cth__sim_plain(&(x), 0, CTH__HERE)
+#    define CTH_SIM_WRITE(x)      cth__sim_plain(&(x), 1, CTH__HERE)
+#    define CTH_SIM_FREED(x)      cth__sim_freed(&(x), sizeof(x), 1)
+#    define CTH_SIM_FRESH(x)      cth__sim_freed(&(x), sizeof(x), 0)
+#    define CTH_SIM_NAME(x, name) cth__sim_name(&(x), sizeof(x), (name))
 #  else
 #    define CTH_SIM_CHECK(condition) ((void)0)
+#    define CTH_SIM_READ(x)          ((void)0)
+#    define CTH_SIM_WRITE(x)         ((void)0)
+#    define CTH_SIM_FREED(x)         ((void)0)
+#    define CTH_SIM_FRESH(x)         ((void)0)
+#    define CTH_SIM_NAME(x, name)    ((void)0)
 #  endif
 
 /* -------------------------------------------------------------------------------------------------
@@ -386,7 +489,9 @@ CTH_API void cth__sim_point(const volatile void *word);
 
    Private, but visible because the fast paths are inline. Words are 32 bits or one pointer; atomic
    in C, plain with the same layout in C++. Every atomic access of the kit goes through a wrapper;
-   the order is written as in cth__load(&m->word, acquire).
+   the order is written as in cth__load(&m->word, acquire). Under the simulator each wrapper calls
+   its model of memory, by the type of the word: cth__load(p, acquire) expands to
+   cth__sim_load32(p, memory_order_acquire, "file:line"), or cth__sim_loadp for a pointer.
    ---------------------------------------------------------------------------------------------- */
 
 #  ifdef __cplusplus
@@ -398,24 +503,69 @@ typedef _Atomic(void *) cth__ptr;
 _Static_assert(sizeof(cth__word) == 4 && sizeof(cth__ptr) == sizeof(void *), "layout as in C++");
 _Static_assert(CTH_OK == 0, "callers test for zero");
 
-#    define cth__load(p, order) (CTH__POINT(p) atomic_load_explicit((p), memory_order_##order))
-#    define cth__store(p, v, order) \
-      (CTH__POINT(p) atomic_store_explicit((p), (v), memory_order_##order))
-#    define cth__swap(p, v, order) \
-      (CTH__POINT(p) atomic_exchange_explicit((p), (v), memory_order_##order))
-#    define cth__add(p, v, order) \
-      (CTH__POINT(p) atomic_fetch_add_explicit((p), (v), memory_order_##order))
-#    define cth__sub(p, v, order) \
-      (CTH__POINT(p) atomic_fetch_sub_explicit((p), (v), memory_order_##order))
-#    define cth__or(p, v, order) \
-      (CTH__POINT(p) atomic_fetch_or_explicit((p), (v), memory_order_##order))
-#    define cth__and(p, v, order) \
-      (CTH__POINT(p) atomic_fetch_and_explicit((p), (v), memory_order_##order))
+#    ifdef CTHREADS_SIM
+enum { CTH__SWAP, CTH__ADD, CTH__SUB, CTH__OR, CTH__AND };
+CTH_API uint32_t cth__sim_load32(cth__word *p, int order, const char *site);
+CTH_API void *cth__sim_loadp(cth__ptr *p, int order, const char *site);
+CTH_API void cth__sim_store32(cth__word *p, uint32_t v, int order, const char *site);
+CTH_API void cth__sim_storep(cth__ptr *p, void *v, int order, const char *site);
+CTH_API uint32_t cth__sim_rmw32(cth__word *p, int op, uint32_t v, int order, const char *site);
+CTH_API void *cth__sim_swapp(cth__ptr *p, int op, void *v, int order, const char *site);
+CTH_API bool cth__sim_cas32(cth__word *p,
+                            uint32_t *expected,
+                            uint32_t v,
+                            int order,
+                            int failed,
+                            bool weak,
+                            const char *site);
+CTH_API bool cth__sim_casp(cth__ptr *p,
+                           void **expected,
+                           void *v,
+                           int order,
+                           int failed,
+                           bool weak,
+                           const char *site);
+CTH_API void cth__sim_fence(int order, const char *site);
+#      define CTH__BY_TYPE(p, word, ptr) _Generic((p), cth__word * : word, cth__ptr * : ptr)
+#      define CTH__ORDER(order)          memory_order_##order
+#      define cth__load(p, order) \
+        CTH__BY_TYPE(p, cth__sim_load32, cth__sim_loadp)((p), CTH__ORDER(order), CTH__HERE)
+#      define cth__store(p, v, order) \
+        CTH__BY_TYPE(p, cth__sim_store32, cth__sim_storep)((p), (v), CTH__ORDER(order), CTH__HERE)
+#      define cth__swap(p, v, order)                    \
+        CTH__BY_TYPE(p, cth__sim_rmw32, cth__sim_swapp) \
+        ((p), CTH__SWAP, (v), CTH__ORDER(order), CTH__HERE)
+#      define cth__add(p, v, order) cth__sim_rmw32((p), CTH__ADD, (v), CTH__ORDER(order), CTH__HERE)
+#      define cth__sub(p, v, order) cth__sim_rmw32((p), CTH__SUB, (v), CTH__ORDER(order), CTH__HERE)
+#      define cth__or(p, v, order)  cth__sim_rmw32((p), CTH__OR, (v), CTH__ORDER(order), CTH__HERE)
+#      define cth__and(p, v, order) cth__sim_rmw32((p), CTH__AND, (v), CTH__ORDER(order), CTH__HERE)
+#      define cth__cas(p, expected, v, order, failed)  \
+        CTH__BY_TYPE(p, cth__sim_cas32, cth__sim_casp) \
+        ((p), (expected), (v), CTH__ORDER(order), CTH__ORDER(failed), false, CTH__HERE)
+#      define cth__cas_weak(p, expected, v, order, failed) \
+        CTH__BY_TYPE(p, cth__sim_cas32, cth__sim_casp)     \
+        ((p), (expected), (v), CTH__ORDER(order), CTH__ORDER(failed), true, CTH__HERE)
+#      define cth__fence(order) cth__sim_fence(CTH__ORDER(order), CTH__HERE)
+#    else
+#      define cth__load(p, order)     atomic_load_explicit((p), memory_order_##order)
+#      define cth__store(p, v, order) atomic_store_explicit((p), (v), memory_order_##order)
+#      define cth__swap(p, v, order)  atomic_exchange_explicit((p), (v), memory_order_##order)
+#      define cth__add(p, v, order)   atomic_fetch_add_explicit((p), (v), memory_order_##order)
+#      define cth__sub(p, v, order)   atomic_fetch_sub_explicit((p), (v), memory_order_##order)
+#      define cth__or(p, v, order)    atomic_fetch_or_explicit((p), (v), memory_order_##order)
+#      define cth__and(p, v, order)   atomic_fetch_and_explicit((p), (v), memory_order_##order)
 /* Compare and swap: when *p == *expected store `v` with the first order and be true; else put the
-   value found into *expected with the second order and be false. Strong. */
-#    define cth__cas(p, expected, v, order, failed)           \
-      (CTH__POINT(p) atomic_compare_exchange_strong_explicit( \
-          (p), (expected), (v), memory_order_##order, memory_order_##failed))
+   value found into *expected with the second order and be false. The weak form may be false for no
+   reason, and is for loops. */
+#      define cth__cas(p, expected, v, order, failed)                                       \
+        atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_##order, \
+                                                memory_order_##failed)
+#      define cth__cas_weak(p, expected, v, order, failed)                                \
+        atomic_compare_exchange_weak_explicit((p), (expected), (v), memory_order_##order, \
+                                              memory_order_##failed)
+/* A fence: what orders a store before a later load of another word (seq_cst). */
+#      define cth__fence(order) atomic_thread_fence(memory_order_##order)
+#    endif
 #  endif
 
 /* -------------------------------------------------------------------------------------------------
@@ -1427,6 +1577,7 @@ CTH_FAST cth_status cth_mutex_lock(cth_mutex *mutex) {
     // [mutex.A] acquire: sees what the owner before did; pairs with [mutex.B] and [mutex.C].
     // relaxed on failure: the slow path reads the word again.
     if (CTH__LIKELY(cth__me != 0 && cth__cas(&mutex->word, &found, cth__me, acquire, relaxed))) {
+        CTH__HOLDS(&mutex->word, 1);
         return CTH_OK;
     }
     return cth__mutex_lock_slow(mutex, CTH_FOREVER);
@@ -1442,6 +1593,7 @@ CTH_FAST cth_status cth_mutex_lock_until(cth_mutex *mutex, cth_time deadline) {
     // [mutex.A] acquire, as in cth_mutex_lock; a negative deadline must not get the lock.
     if (deadline >= 0 && cth__me != 0 &&
         cth__cas(&mutex->word, &found, cth__me, acquire, relaxed)) {
+        CTH__HOLDS(&mutex->word, 1);
         return CTH_OK;
     }
     return cth__mutex_lock_slow(mutex, deadline);
@@ -1452,6 +1604,7 @@ CTH_FAST cth_status cth_mutex_unlock(cth_mutex *mutex) {
     // [mutex.B] release: publishes the critical section; pairs with [mutex.A]. Nothing touches the
     // mutex after it. relaxed on failure: the slow path reads the word again.
     if (CTH__LIKELY(found != 0 && cth__cas(&mutex->word, &found, 0, release, relaxed))) {
+        CTH__HOLDS(&mutex->word, -1);
         return CTH_OK;
     }
     return cth__mutex_unlock_slow(mutex);
@@ -1495,6 +1648,7 @@ CTH_FAST cth_status cth_rwlock_read_lock(cth_rwlock *rwlock) {
     // [rwlock.A] acquire: sees what the last writer did; pairs with [rwlock.B].
     if (CTH__LIKELY((found & 3) == 0 && found < UINT32_C(0xfffffff8) &&
                     cth__cas(&rwlock->word, &found, found + 4, acquire, relaxed))) {
+        CTH__HOLDS(&rwlock->word, 1);
         return CTH_OK;
     }
     return cth__read_lock_slow(rwlock, CTH_FOREVER);
@@ -1506,6 +1660,7 @@ CTH_FAST cth_status cth_rwlock_read_unlock(cth_rwlock *rwlock) {
     // [rwlock.C] release: the reading happens before the next writer; pairs with [rwlock.D].
     if (CTH__LIKELY((found & 3) == 0 && found != 0 &&
                     cth__cas(&rwlock->word, &found, found - 4, release, relaxed))) {
+        CTH__HOLDS(&rwlock->word, -1);
         return CTH_OK;
     }
     return cth__read_unlock_slow(rwlock);
@@ -1516,6 +1671,7 @@ CTH_FAST cth_status cth_rwlock_write_lock(cth_rwlock *rwlock) {
     // [rwlock.D] acquire: sees what all before did; pairs with [rwlock.B] and [rwlock.C].
     if (CTH__LIKELY(cth__me != 0 &&
                     cth__cas(&rwlock->word, &found, cth__me | 2, acquire, relaxed))) {
+        CTH__HOLDS(&rwlock->word, 1);
         return CTH_OK;
     }
     return cth__write_lock_slow(rwlock, CTH_FOREVER);
@@ -1525,6 +1681,7 @@ CTH_FAST cth_status cth_rwlock_write_unlock(cth_rwlock *rwlock) {
     uint32_t found = cth__me | 2;
     // [rwlock.B] release: publishes the writing; pairs with [rwlock.A] and [rwlock.D].
     if (CTH__LIKELY(cth__me != 0 && cth__cas(&rwlock->word, &found, 0, release, relaxed))) {
+        CTH__HOLDS(&rwlock->word, -1);
         return CTH_OK;
     }
     return cth__write_unlock_slow(rwlock);
@@ -1694,7 +1851,7 @@ static bool cth__sim_running(void);
 static void cth__panic(const char *text) {
 #  ifdef CTHREADS_SIM
     if (cth__sim_running()) {
-        cth_sim_fail("panic", "%s", text);
+        cth_sim_fail("misuse", "%s", text);
     }
 #  endif
     CTH_PANIC(text);
@@ -1953,6 +2110,198 @@ static CTH__UNUSED uint64_t cth__os_entropy(void) {
            ((uint64_t)cth__os_native_id() << 20);
 }
 
+/* Fibers: the simulator's threads, each a stack that is switched to without the system. */
+#    if defined(__SANITIZE_THREAD__)
+#      define CTH__FIBERS 0 // ThreadSanitizer cannot follow a change of stack
+#    elif defined(CTHREADS_SIM) && CTH__GNU && (defined(__x86_64__) || defined(__aarch64__)) && \
+        defined(__LP64__)
+#      define CTH__FIBERS 1
+#    else
+#      define CTH__FIBERS 0
+#    endif
+#    if CTH__FIBERS && defined(__has_feature)
+#      if __has_feature(thread_sanitizer)
+#        undef CTH__FIBERS
+#        define CTH__FIBERS 0
+#      endif
+#    endif
+#    if CTH__FIBERS && CTH__SANITIZER
+extern void __sanitizer_start_switch_fiber(void **fake, const void *bottom, size_t size);
+extern void __sanitizer_finish_switch_fiber(void *fake, const void **bottom, size_t *size);
+extern void __lsan_register_root_region(const void *p, size_t size);
+#      define CTH__FIBER_STACK ((size_t)1 << 20)
+#    else
+#      define CTH__FIBER_STACK ((size_t)1 << 18)
+#    endif
+
+typedef struct cth__os_fiber {
+    void *sp; // its registers are on its stack while it does not run
+    const void *bottom;
+    size_t size;
+    void *fake; // AddressSanitizer's
+} cth__os_fiber;
+
+#    if CTH__FIBERS
+#      include <sys/mman.h>
+#      ifndef MAP_ANONYMOUS
+#        define MAP_ANONYMOUS 0x20
+#      endif
+
+static cth__os_fiber *cth__os_fiber_from; // the one that was left last
+
+/* Save what a function call preserves on this stack, and go on where `load` was saved. */
+static CTH__NOINLINE void cth__os_fiber_jump(void **save, void *load) {
+#      if defined(__x86_64__)
+    __asm__ __volatile__("leaq -128(%%rsp), %%rsp\n\t" // below what the compiler may keep there
+                         "pushq %%rbp\n\t"
+                         "pushq %%rbx\n\t"
+                         "leaq 1f(%%rip), %%rax\n\t"
+                         "pushq %%rax\n\t"
+                         "movq %%rsp, (%0)\n\t"
+                         "movq %1, %%rsp\n\t"
+                         "popq %%rax\n\t"
+                         "jmpq *%%rax\n"
+                         "1:\n\t"
+                         "popq %%rbx\n\t"
+                         "popq %%rbp\n\t"
+                         "leaq 128(%%rsp), %%rsp\n\t"
+                         : "+D"(save), "+S"(load)
+                         :
+                         : "rax", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+                           "r15", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",
+                           "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15",
+                           "cc", "memory");
+#      else
+    register void **to __asm__("x0") = save;
+    register void *from __asm__("x1") = load;
+    __asm__ __volatile__("adr x16, 1f\n\t"
+                         "stp x29, x16, [sp, #-16]!\n\t"
+                         "str x19, [sp, #-16]!\n\t"
+                         "mov x9, sp\n\t"
+                         "str x9, [x0]\n\t"
+                         "mov sp, x1\n\t"
+                         "ldr x19, [sp], #16\n\t"
+                         "ldp x29, x16, [sp], #16\n\t"
+                         "br x16\n"
+                         "1:\n\t"
+                         "hint #34\n\t" // bti c
+                         : "+r"(to), "+r"(from)
+                         :
+                         : "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12",
+                           "x13", "x14", "x15", "x16", "x17", "x20", "x21", "x22", "x23", "x24",
+                           "x25", "x26", "x27", "x28", "x30", "v0", "v1", "v2", "v3", "v4", "v5",
+                           "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16",
+                           "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26",
+                           "v27", "v28", "v29", "v30", "v31", "cc", "memory");
+#      endif
+}
+
+/* What a fiber does first when it runs again; in a new one by its own function. */
+static void cth__os_fiber_arrive(cth__os_fiber *fiber) {
+#      if CTH__SANITIZER
+    const void *bottom;
+    size_t size;
+    __sanitizer_finish_switch_fiber(fiber->fake, &bottom, &size);
+    if (cth__os_fiber_from->bottom == NULL) { // the system thread's own stack
+        cth__os_fiber_from->bottom = bottom;
+        cth__os_fiber_from->size = size;
+    }
+#      else
+    (void)fiber;
+#      endif
+}
+
+static void cth__os_fiber_switch(cth__os_fiber *from, cth__os_fiber *to) {
+    cth__os_fiber_from = from;
+#      if CTH__SANITIZER
+    __sanitizer_start_switch_fiber(&from->fake, to->bottom, to->size);
+#      endif
+    cth__os_fiber_jump(&from->sp, to->sp);
+    cth__os_fiber_arrive(from);
+}
+
+/* Forget what the fiber did: it will call `fn`, which never returns. */
+static void cth__os_fiber_reset(cth__os_fiber *fiber, void (*fn)(void)) {
+    void **top = (void **)((uintptr_t)fiber->bottom + fiber->size);
+#      if defined(__x86_64__)
+    *--top = NULL; // where a return address would be
+    *--top = (void *)(uintptr_t)fn;
+#      else
+    *--top = (void *)(uintptr_t)fn;
+    top -= 3; // x29, alignment, x19
+#      endif
+    fiber->sp = top;
+    fiber->fake = NULL;
+}
+
+/* Make a fiber; false when memory is lacking. */
+static bool cth__os_fiber_make(cth__os_fiber *fiber, void (*fn)(void)) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *stack = (char *)mmap(NULL, CTH__FIBER_STACK + page, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack == (char *)MAP_FAILED) {
+        return false;
+    }
+    (void)mprotect(stack, page, PROT_NONE); // an overflow is a crash, not a change of other memory
+    fiber->bottom = stack + page;
+    fiber->size = CTH__FIBER_STACK;
+#      if CTH__SANITIZER
+    __lsan_register_root_region(fiber->bottom, fiber->size);
+#      endif
+    cth__os_fiber_reset(fiber, fn);
+    return true;
+}
+#    endif
+
+/* Call `handler` for the signals by which a program dies; NULL restores what was before. */
+/* Have `handler` called on a fatal signal, once (NULL: as before). Strict C modes do not declare
+   what gives it a stack of its own; then it is not called when a stack overflows. The sanitizers
+   report these signals themselves. */
+static CTH__UNUSED void cth__os_on_crash(void (*handler)(int)) {
+#    if CTH__SANITIZER
+    (void)handler;
+#    else
+    static const int numbers[5] = {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV};
+    static bool set;
+    if (set == (handler != NULL)) {
+        return;
+    }
+    set = handler != NULL;
+#      if defined(SA_ONSTACK) && (defined(_DEFAULT_SOURCE) || defined(_BSD_SOURCE) || \
+                                  defined(_GNU_SOURCE) || defined(_XOPEN_SOURCE))
+    static char room[65536];
+    static struct sigaction before[5];
+    stack_t stack;
+    struct sigaction action;
+    memset(&stack, 0, sizeof stack);
+    memset(&action, 0, sizeof action);
+    stack.ss_sp = room;
+    stack.ss_size = sizeof room;
+    (void)sigaltstack(&stack, NULL);
+    action.sa_handler = handler;
+    action.sa_flags = SA_ONSTACK;
+    for (int i = 0; i < 5; i++) {
+        (void)(set ? sigaction(numbers[i], &action, &before[i])
+                   : sigaction(numbers[i], &before[i], NULL));
+    }
+#      else
+    static void (*before[5])(int);
+    for (int i = 0; i < 5; i++) {
+        if (set) {
+            before[i] = signal(numbers[i], handler);
+        } else if (before[i] != SIG_ERR) {
+            (void)signal(numbers[i], before[i]);
+        }
+    }
+#      endif
+#    endif
+}
+
+static CTH__UNUSED void cth__os_write_error(const char *text) {
+    const ssize_t written = write(2, text, strlen(text));
+    (void)written;
+}
+
 // One pipe for all watched signals: the handler writes the number, the service thread reads it.
 static CTH__UNUSED int cth__os_signal_pipe[2] = {-1, -1};
 static CTH__UNUSED void (*cth__os_signal_before[65])(int);
@@ -2173,42 +2522,738 @@ CTH_API void cth__panic_status(const char *what, cth_status status) {
 }
 
 /* -------------------------------------------------------------------------------------------------
+   >>impl:explore   The simulator's choices: strategies, replay, the search, shrinking.
+
+   Everything left open in a schedule is a pick: a number below n, where 0 is the plain course (the
+   thread goes on, the newest store is seen, no fault). A schedule is the list of the picks that are
+   not 0, each with its place among all picks: that list replays it, and a shorter list that fails
+   likewise is a simpler schedule. In an exhaustive search each pick that may still be varied is a
+   level of a stack; the next schedule varies the deepest level that has something left.
+
+   A pick of another thread than the one that could go on, of an old store and of a fault costs from
+   a budget in an exhaustive search; so the search is finite, and complete within the bounds.
+
+   All of `cth__x` is touched by the thread that runs (or by the controller) only.
+   ---------------------------------------------------------------------------------------------- */
+
+#  ifdef CTHREADS_SIM
+
+// What a pick is about.
+enum {
+    CTH__PREEMPT, // another thread, though this one could go on; at a yield, not the next in turn
+    CTH__STALE,   // an older store
+    CTH__FAULT,   // something fails
+    CTH__OPEN_TO, // no plain course: all are tried
+    CTH__FIXED,   // varied at random only
+    CTH__BUDGETS = CTH__OPEN_TO
+};
+
+typedef struct cth__change {
+    uint32_t at, value;
+} cth__change;
+
+typedef struct cth__changes {
+    cth__change *list;
+    size_t n, room;
+} cth__changes;
+
+typedef struct cth__level {
+    uint32_t at, value, n;
+    int kind;
+} cth__level;
+
+static struct cth__explorer {
+    cth_sim_strategy strategy;
+    bool scripted; // the picks come from `script`
+    uint64_t rng;
+    uint32_t picks; // in this schedule so far
+    cth__changes made;
+    cth__changes script;
+    size_t script_next;
+    int bounds[CTH__BUDGETS], left[CTH__BUDGETS];
+    cth__level *levels;
+    size_t depth, next, levels_room;
+    uint32_t stay;        // random walk: a thread goes on `stay` times of `stay + 1`
+    uint64_t changes[16]; // PCT: the steps at which a priority falls
+    uint64_t points;      // PCT: steps explored so far
+    uint32_t low;         // PCT: the next priority below all others
+} cth__x;
+
+static uint64_t cth__mix64(uint64_t *state) {
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+/* A random number below n. */
+static uint32_t cth__x_below(uint32_t n) {
+    return n < 2 ? 0 : (uint32_t)(((cth__mix64(&cth__x.rng) >> 32) * n) >> 32);
+}
+
+/* Room for one more in a growing array. */
+static void *cth__x_grow(void *array, size_t n, size_t *room, size_t size) {
+    if (n < *room) {
+        return array;
+    }
+    *room = *room != 0 ? *room * 2 : 256;
+    void *grown = realloc(array, *room * size);
+    if (grown == NULL) {
+        cth__panic("no memory for the simulator");
+    }
+    return grown;
+}
+
+static void cth__x_append(cth__changes *changes, uint32_t at, uint32_t value) {
+    changes->list = (cth__change *)cth__x_grow(changes->list, changes->n, &changes->room,
+                                               sizeof *changes->list);
+    changes->list[changes->n].at = at;
+    changes->list[changes->n++].value = value;
+}
+
+static void cth__x_copy(cth__changes *to, const cth__changes *from) {
+    to->n = 0;
+    for (size_t i = 0; i < from->n; i++) {
+        cth__x_append(to, from->list[i].at, from->list[i].value);
+    }
+}
+
+static void cth__sim_differs(void) {
+    cth_sim_fail("scenario", "it does not do the same in the same schedule");
+}
+
+/* The exhaustive search's value for a pick. */
+static uint32_t cth__x_search(uint32_t at, uint32_t n, int kind) {
+    cth__level *level = cth__x.levels + cth__x.next;
+    if (cth__x.next < cth__x.depth) {
+        if (level->at != at) {
+            return 0; // had nothing to vary when it was reached first
+        }
+        if (level->n != n || level->kind != kind) {
+            cth__sim_differs();
+        }
+    } else {
+        if (kind == CTH__FIXED || (kind < CTH__BUDGETS && cth__x.left[kind] == 0)) {
+            return 0;
+        }
+        cth__x.levels = (cth__level *)cth__x_grow(cth__x.levels, cth__x.depth, &cth__x.levels_room,
+                                                  sizeof *cth__x.levels);
+        level = &cth__x.levels[cth__x.depth++];
+        level->at = at;
+        level->value = 0;
+        level->n = n;
+        level->kind = kind;
+    }
+    cth__x.next++;
+    if (level->value != 0 && kind < CTH__BUDGETS) {
+        cth__x.left[kind]--;
+    }
+    return level->value;
+}
+
+/* Make the search's next schedule; false when all have been had. */
+static bool cth__x_next_search(void) {
+    while (cth__x.depth > 0) {
+        cth__level *level = &cth__x.levels[cth__x.depth - 1];
+        if (++level->value < level->n) {
+            return true;
+        }
+        cth__x.depth--;
+    }
+    return false;
+}
+
+/* Pick a number below n; `wanted` is what a random strategy takes. */
+static uint32_t cth__pick(uint32_t n, int kind, uint32_t wanted) {
+    if (n < 2) {
+        return 0;
+    }
+    const uint32_t at = cth__x.picks++;
+    uint32_t value = wanted;
+    if (cth__x.scripted) {
+        const cth__changes *script = &cth__x.script;
+        size_t *next = &cth__x.script_next;
+        value = 0;
+        if (*next < script->n && script->list[*next].at == at) {
+            value = script->list[(*next)++].value;
+            value = value < n ? value : n - 1;
+        }
+    } else if (cth__x.strategy == CTH_SIM_EXHAUSTIVE) {
+        value = cth__x_search(at, n, kind);
+    }
+    if (value != 0) {
+        cth__x_append(&cth__x.made, at, value);
+    }
+    return value;
+}
+
+/* Any of n, for a choice without a plain course. */
+static uint32_t cth__pick_any(uint32_t n) {
+    return cth__pick(n, CTH__OPEN_TO, cth__x_below(n));
+}
+
+/* Whether a fault happens here: at random once in `odds`. */
+static bool cth__pick_fault(uint32_t odds) {
+    return cth__pick(2, CTH__FAULT, cth__x_below(odds) == 0) != 0;
+}
+
+/* Begin a schedule of `seed`; `depth` is PCT's. */
+static void cth__x_begin(uint64_t seed, int depth) {
+    cth__x.rng = seed * UINT64_C(0xd1342543de82ef95) + 1;
+    cth__x.picks = 0;
+    cth__x.made.n = 0;
+    cth__x.script_next = 0;
+    cth__x.next = 0;
+    memcpy(cth__x.left, cth__x.bounds, sizeof cth__x.left);
+    cth__x.stay = (UINT32_C(1) << cth__x_below(5)) - 1;
+    if (cth__x.strategy == CTH_SIM_PCT) {
+        const uint32_t steps = UINT32_C(64) << cth__x_below(6); // a guess, of the seed alone
+        cth__x.low = UINT32_C(1) << 16;
+        cth__x.points = 0;
+        for (int i = 0; i < 16; i++) {
+            cth__x.changes[i] = i < depth - 1 ? 1 + cth__x_below(steps) : 0;
+        }
+    }
+}
+
+/* PCT: a new thread's priority. */
+static uint32_t cth__x_priority(void) {
+    return cth__x.strategy != CTH_SIM_PCT ? 0
+                                          : (UINT32_C(1) << 16) + cth__x_below(UINT32_C(1) << 30);
+}
+
+/* PCT: a priority below all others. */
+static uint32_t cth__x_lowest(void) {
+    cth__x.low -= cth__x.low > 1;
+    return cth__x.low;
+}
+
+/* PCT: whether the priority of the thread that runs falls at this step. */
+static bool cth__x_falls(uint64_t step) {
+    bool falls = false;
+    for (int i = 0; i < 16; i++) {
+        falls = falls || cth__x.changes[i] == step;
+    }
+    return falls;
+}
+
+/* Write a schedule as "14:1,30:2", or "0:0" for the plain one; "" when it does not fit. */
+static void cth__x_print(const cth__changes *changes, char *text, size_t size) {
+    size_t used = 0;
+    (void)snprintf(text, size, "%s", changes->n == 0 ? "0:0" : "");
+    for (size_t i = 0; i < changes->n; i++) {
+        const int n = snprintf(text + used, size - used, "%s%u:%u", i == 0 ? "" : ",",
+                               (unsigned)changes->list[i].at, (unsigned)changes->list[i].value);
+        used += (size_t)n;
+        if (used >= size) {
+            text[0] = '\0';
+            return;
+        }
+    }
+}
+
+/* Read one; false when it is none. */
+static bool cth__x_parse(cth__changes *changes, const char *text) {
+    uint32_t before = 0;
+    changes->n = 0;
+    while (*text != '\0') {
+        char *end;
+        const unsigned long at = strtoul(text, &end, 10);
+        if (end == text || *end != ':' || (changes->n != 0 && at <= before)) {
+            return false;
+        }
+        text = end + 1;
+        const unsigned long value = strtoul(text, &end, 10);
+        if (end == text || value == 0 || (*end != ',' && *end != '\0') || at > UINT32_MAX ||
+            value > UINT32_MAX) {
+            return false;
+        }
+        cth__x_append(changes, (uint32_t)at, (uint32_t)value);
+        before = (uint32_t)at;
+        if (*end == ',' && end[1] == '\0') {
+            return false;
+        }
+        text = *end == ',' ? end + 1 : end;
+    }
+    return true;
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:model   The simulator's memory: what a load may see, and what is a race.
+
+   The model is that of Norris and Demsky's CDSChecker (OOPSLA 2013), without load buffering: the
+   stores to a word are in the order in which they were made; a load may see any of the latest few
+   that is not hidden by one it must know of. Each thread has a clock, a count of its operations,
+   and a view: how far along each thread's clock it has seen. A store that a thread of the view made
+   or saw hides all before it. A release store carries the view of its thread, and so does one that
+   follows a release fence; an acquire load that sees it takes that view over. Read-modify-writes
+   see the newest store, and pass on what it carries. Loads and stores that are seq_cst are
+   acquire and release ones; only fences that are seq_cst order a store before a later load.
+
+   A view is two arrays: `hb` is what happens before, for races; `co` adds what seq_cst fences
+   order, for loads. A word that was changed behind the model's back (by an initialisation) starts
+   anew. The real word always holds the newest store. With more than CTH__VIEW threads at one time
+   the model is off for the rest of a schedule: each load sees the newest store, nothing is a race.
+   ---------------------------------------------------------------------------------------------- */
+
+#    define CTH__VIEW   16 // threads at one time
+#    define CTH__STORES 4  // a load may see so many of the latest stores
+#    define CTH__UNSEEN UINT32_MAX
+
+typedef struct cth__view {
+    uint32_t hb[CTH__VIEW], co[CTH__VIEW];
+} cth__view;
+
+typedef struct cth__stored {
+    uint64_t value;
+    uint32_t seen[CTH__VIEW]; // when each thread made or first saw it
+    bool carries;
+    cth__view view; // what it carries
+} cth__stored;
+
+/* What is known of one address. */
+typedef struct cth__cell {
+    const volatile void *p;
+    uint64_t schedule;        // the rest is of that one
+    const void *user;         // exhaustive search: the thread that used it first in this schedule
+    bool shared;              // ... and whether several have in any schedule
+    bool freed;               //
+    bool atomic;              // `stores` is in use
+    bool pointer;             // ... and they are addresses
+    uint8_t stale[CTH__VIEW]; // how often in a row each thread has seen an old store
+    uint32_t newest;          // index of the newest store
+    uint32_t n;
+    cth__stored stores[CTH__STORES];
+    uint32_t writer, written; // plain data: the last write, by which thread and when
+    const char *write_site;
+    uint32_t reads[CTH__VIEW];
+    const char *read_sites[CTH__VIEW];
+} cth__cell;
+
+/* The model's part of a thread. */
+typedef struct cth__viewer {
+    uint32_t slot;
+    bool calm; // takes the plain course: see cth_sim_explore
+    bool has_released, has_pending;
+    cth__view view;
+    cth__view released; // at its last release fence
+    cth__view pending;  // what an acquire fence would take over
+} cth__viewer;
+
+static struct cth__model {
+    bool weak; // loads may see old stores
+    bool off;  // too many threads
+    uint64_t schedule;
+    uint32_t width; // views in use
+    uint32_t clocks[CTH__VIEW];
+    bool taken[CTH__VIEW];
+    uint32_t fenced[CTH__VIEW]; // `co` of all seq_cst fences so far
+    cth__cell **cells;
+    size_t n_cells, cells_room;
+    uint32_t *table; // hash table of indices + 1 into `cells`
+    size_t table_size;
+    uint64_t sharing; // how many cells are shared
+    struct {
+        const char *begin, *end;
+    } freed[256];
+    size_t n_freed;
+} cth__m;
+
+static size_t cth__cell_slot(const volatile void *p) {
+    size_t at = (size_t)(((uint64_t)(uintptr_t)p >> 2) * UINT64_C(0x9e3779b97f4a7c15) >> 32);
+    for (at &= cth__m.table_size - 1; cth__m.table[at] != 0;
+         at = (at + 1) & (cth__m.table_size - 1)) {
+        if (cth__m.cells[cth__m.table[at] - 1]->p == p) {
+            break;
+        }
+    }
+    return at;
+}
+
+static bool cth__is_freed(const volatile void *p) {
+    const char *at = (const char *)(uintptr_t)p;
+    for (size_t i = 0; i < cth__m.n_freed; i++) {
+        if (at >= cth__m.freed[i].begin && at < cth__m.freed[i].end) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void cth__cell_fresh(cth__cell *cell) {
+    cell->schedule = cth__m.schedule;
+    cell->user = NULL;
+    cell->freed = cth__m.n_freed != 0 && cth__is_freed(cell->p);
+    cell->atomic = false;
+    cell->writer = CTH__UNSEEN;
+    memset(cell->reads, 0, sizeof cell->reads);
+}
+
+/* The cell of an address, made at its first use. */
+static cth__cell *cth__cell_of(const volatile void *p) {
+    if (cth__m.n_cells * 2 >= cth__m.table_size) {
+        const size_t size = cth__m.table_size != 0 ? cth__m.table_size * 2 : 1024;
+        free(cth__m.table);
+        cth__m.table = (uint32_t *)calloc(size, sizeof *cth__m.table);
+        if (cth__m.table == NULL) {
+            cth__panic("no memory for the simulator");
+        }
+        cth__m.table_size = size;
+        for (size_t i = 0; i < cth__m.n_cells; i++) {
+            cth__m.table[cth__cell_slot(cth__m.cells[i]->p)] = (uint32_t)i + 1;
+        }
+    }
+    const size_t at = cth__cell_slot(p);
+    cth__cell *cell;
+    if (cth__m.table[at] != 0) {
+        cell = cth__m.cells[cth__m.table[at] - 1];
+    } else {
+        if (cth__m.n_cells == cth__m.cells_room) {
+            cth__m.cells = (cth__cell **)cth__x_grow(cth__m.cells, cth__m.n_cells,
+                                                     &cth__m.cells_room, sizeof *cth__m.cells);
+            for (size_t i = cth__m.n_cells; i < cth__m.cells_room; i++) {
+                cth__m.cells[i] = NULL;
+            }
+        }
+        cell = cth__m.cells[cth__m.n_cells];
+        if (cell == NULL) {
+            cell = (cth__cell *)malloc(sizeof *cell);
+            if (cell == NULL) {
+                cth__panic("no memory for the simulator");
+            }
+            cth__m.cells[cth__m.n_cells] = cell;
+        }
+        cth__m.table[at] = (uint32_t)++cth__m.n_cells;
+        cell->p = p;
+        cell->schedule = 0;
+        cell->shared = false;
+    }
+    if (cell->schedule != cth__m.schedule) {
+        cth__cell_fresh(cell);
+    }
+    return cell;
+}
+
+/* Forget all addresses: they add up when memory is allocated elsewhere in each schedule. */
+static void cth__model_forget(void) {
+    cth__m.n_cells = 0;
+    if (cth__m.table != NULL) {
+        memset(cth__m.table, 0, cth__m.table_size * sizeof *cth__m.table);
+    }
+}
+
+static void cth__model_begin(void) {
+    cth__m.schedule++;
+    cth__m.off = false;
+    cth__m.width = 0;
+    cth__m.n_freed = 0;
+    memset(cth__m.clocks, 0, sizeof cth__m.clocks);
+    memset(cth__m.taken, 0, sizeof cth__m.taken);
+    memset(cth__m.fenced, 0, sizeof cth__m.fenced);
+}
+
+static void cth__view_join(uint32_t *to, const uint32_t *from) {
+    for (uint32_t i = 0; i < cth__m.width; i++) {
+        to[i] = to[i] > from[i] ? to[i] : from[i];
+    }
+}
+
+static void cth__view_take(cth__view *to, const cth__view *from) {
+    cth__view_join(to->hb, from->hb);
+    cth__view_join(to->co, from->co);
+}
+
+/* Give a new thread a clock and its starter's view (NULL: it is the first). */
+static void cth__viewer_begin(cth__viewer *viewer, const cth__viewer *starter) {
+    uint32_t slot = 0;
+    while (slot < CTH__VIEW && cth__m.taken[slot]) {
+        slot++;
+    }
+    if (slot == CTH__VIEW) {
+        cth__m.off = true;
+        slot = 0;
+    }
+    cth__m.taken[slot] = true;
+    cth__m.width = slot + 1 > cth__m.width ? slot + 1 : cth__m.width;
+    memset(viewer, 0, sizeof *viewer);
+    viewer->slot = slot;
+    if (starter != NULL) {
+        viewer->view = starter->view;
+        viewer->calm = starter->calm;
+    }
+    // A clock is used again after its thread has ended: as if one thread had gone on.
+    viewer->view.hb[slot] = viewer->view.co[slot] = cth__m.clocks[slot];
+}
+
+/* The thread ends; what it knew stays in `viewer` for who joins it. */
+static void cth__viewer_end(const cth__viewer *viewer) {
+    if (!cth__m.off) {
+        cth__m.taken[viewer->slot] = false;
+    }
+}
+
+static void cth__tick(cth__viewer *me) {
+    me->view.hb[me->slot] = me->view.co[me->slot] = ++cth__m.clocks[me->slot];
+}
+
+/* The stores of an atomic word, whose present value is `value`. */
+static void cth__cell_atomic(cth__cell *cell, uint64_t value) {
+    if (!cell->atomic || cell->stores[cell->newest].value != value) {
+        cell->atomic = true;
+        cell->newest = 0;
+        cell->n = 1;
+        cell->stores[0].value = value;
+        cell->stores[0].carries = false;
+        memset(cell->stores[0].seen, 0, sizeof cell->stores[0].seen);
+        memset(cell->stale, 0, sizeof cell->stale);
+    }
+}
+
+static cth__stored *cth__cell_store(cth__cell *cell, uint32_t age) {
+    return &cell->stores[(cell->newest + CTH__STORES - age) % CTH__STORES];
+}
+
+static bool cth__orders(int order, int part) {
+    return order == memory_order_seq_cst || order == memory_order_acq_rel || order == part ||
+           (part == memory_order_acquire && order == memory_order_consume);
+}
+
+/* See a store, with an order. */
+static void cth__model_see(cth__viewer *me, cth__stored *stored, int order) {
+    const uint32_t now = me->view.hb[me->slot];
+    if (stored->seen[me->slot] == CTH__UNSEEN) {
+        stored->seen[me->slot] = now;
+    }
+    if (stored->carries) {
+        if (cth__orders(order, memory_order_acquire)) {
+            cth__view_take(&me->view, &stored->view);
+        } else {
+            if (!me->has_pending) {
+                memset(&me->pending, 0, sizeof me->pending);
+                me->has_pending = true;
+            }
+            cth__view_take(&me->pending, &stored->view);
+        }
+    }
+}
+
+static uint64_t cth__model_load(cth__viewer *me, cth__cell *cell, int order) {
+    uint32_t age = 0;
+    cth__tick(me);
+    if (cth__m.weak && !cth__m.off && !me->calm && cell->n > 1 && cell->stale[me->slot] < 2) {
+        uint32_t n = 1;
+        for (; n < cell->n; n++) {
+            const cth__stored *stored = cth__cell_store(cell, n - 1);
+            bool known = false;
+            for (uint32_t i = 0; i < cth__m.width; i++) {
+                known = known || stored->seen[i] <= me->view.co[i];
+            }
+            if (known) {
+                break;
+            }
+        }
+        if (n > 1) {
+            age = cth__pick(n, CTH__STALE, cth__x_below(4) == 0 ? 1 + cth__x_below(n - 1) : 0);
+        }
+    }
+    // Whoever only reads in a loop gets to see the newest store in the end.
+    cell->stale[me->slot] = age == 0 ? 0 : (uint8_t)(cell->stale[me->slot] + 1);
+    cth__stored *stored = cth__cell_store(cell, age);
+    cth__model_see(me, stored, order);
+    return stored->value;
+}
+
+/* Add a store; `before`: the one that a read-modify-write has seen. */
+static void cth__model_store(cth__viewer *me,
+                             cth__cell *cell,
+                             uint64_t value,
+                             int order,
+                             const cth__stored *before) {
+    cth__view carried;
+    bool carries = before != NULL && before->carries;
+    if (before == NULL) {
+        cth__tick(me);
+    } else if (carries) {
+        carried = before->view;
+    }
+    const bool release = cth__orders(order, memory_order_release);
+    if (release || me->has_released) {
+        const cth__view *own = release ? &me->view : &me->released;
+        if (carries) {
+            cth__view_take(&carried, own);
+        } else {
+            carried = *own;
+        }
+        carries = true;
+    }
+    cell->newest = (cell->newest + 1) % CTH__STORES;
+    cell->n = cell->n < CTH__STORES ? cell->n + 1 : CTH__STORES;
+    cth__stored *stored = &cell->stores[cell->newest];
+    stored->value = value;
+    stored->carries = carries;
+    if (carries) {
+        stored->view = carried;
+    }
+    for (uint32_t i = 0; i < CTH__VIEW; i++) {
+        stored->seen[i] = CTH__UNSEEN;
+    }
+    stored->seen[me->slot] = me->view.hb[me->slot];
+}
+
+/* The reading half of a read-modify-write: the newest store. */
+static cth__stored *cth__model_newest(cth__viewer *me, cth__cell *cell, int order) {
+    cth__tick(me);
+    cth__stored *stored = cth__cell_store(cell, 0);
+    cth__model_see(me, stored, order);
+    return stored;
+}
+
+static void cth__model_fence(cth__viewer *me, int order) {
+    cth__tick(me);
+    if (cth__orders(order, memory_order_acquire) && me->has_pending) {
+        cth__view_take(&me->view, &me->pending);
+        me->has_pending = false;
+    }
+    if (order == memory_order_seq_cst) {
+        cth__view_join(me->view.co, cth__m.fenced);
+        cth__view_join(cth__m.fenced, me->view.co);
+    }
+    if (cth__orders(order, memory_order_release)) {
+        me->released = me->view;
+        me->has_released = true;
+    }
+}
+
+/* Access plain data. Returns NULL, or where the other access of a race was. */
+static const char *cth__model_plain(cth__viewer *me,
+                                    cth__cell *cell,
+                                    bool write,
+                                    const char *site) {
+    if (cth__m.off) {
+        return NULL;
+    }
+    cth__tick(me);
+    const uint32_t slot = me->slot;
+    const char *race = NULL;
+    if (cell->writer != CTH__UNSEEN && cell->written > me->view.hb[cell->writer]) {
+        race = cell->write_site;
+    }
+    if (write) {
+        for (uint32_t i = 0; i < cth__m.width; i++) {
+            if (cell->reads[i] > me->view.hb[i]) {
+                race = cell->read_sites[i];
+            }
+        }
+        cell->writer = slot;
+        cell->written = me->view.hb[slot];
+        cell->write_site = site;
+        memset(cell->reads, 0, sizeof cell->reads);
+    } else {
+        cell->reads[slot] = me->view.hb[slot];
+        cell->read_sites[slot] = site;
+    }
+    return race;
+}
+
+/* The memory is no longer (or again) an object's. Whoever takes it away counts as a user of it, and
+   as a writer: returns NULL, or where an access was that nothing orders before this. */
+static const char *cth__model_freed(cth__viewer *me,
+                                    const volatile void *p,
+                                    size_t size,
+                                    bool gone) {
+    const char *race = NULL;
+    const char *begin = (const char *)(uintptr_t)p;
+    if (gone && cth__m.n_freed < sizeof cth__m.freed / sizeof cth__m.freed[0]) {
+        cth__m.freed[cth__m.n_freed].begin = begin;
+        cth__m.freed[cth__m.n_freed++].end = begin + size;
+    } else if (!gone) {
+        size_t kept = 0;
+        for (size_t i = 0; i < cth__m.n_freed; i++) {
+            if (cth__m.freed[i].begin >= begin + size || cth__m.freed[i].end <= begin) {
+                cth__m.freed[kept++] = cth__m.freed[i];
+            }
+        }
+        cth__m.n_freed = kept;
+    }
+    for (size_t i = 0; i < cth__m.n_cells; i++) {
+        cth__cell *cell = cth__m.cells[i];
+        const char *at = (const char *)(uintptr_t)cell->p;
+        if (at >= begin && at < begin + size && cell->schedule == cth__m.schedule) {
+            if (gone && !cell->shared) {
+                cell->shared = true;
+                cth__m.sharing++;
+            }
+            if (gone && race == NULL) {
+                race = cth__model_plain(me, cell, true, NULL);
+            }
+            cth__cell_fresh(cell);
+        }
+    }
+    return race;
+}
+
+/* -------------------------------------------------------------------------------------------------
    >>impl:sim   The simulated platform: what the floors above call instead of the real one.
 
    The floors above reach the platform through the names at the end of this section (cth__clock,
    cth__wait_on, ...), which are the real functions in a normal build and the simulated ones here.
 
-   Real threads pass a baton: all but one sleep on their own `baton` word. The one that runs comes
-   here at each atomic operation, wait and end; cth__sim_next chooses who goes on. Everything in
-   `cth__sim` is touched only by the thread with the baton (or by the controller while none runs),
-   and handing the baton over orders it.
+   One thread runs at a time. It comes here at each atomic operation, wait and end; cth__sim_next
+   picks who goes on. Threads are fibers where there are any, else (and in a whole program) threads
+   of the system that pass a baton: all but one sleep on their own `baton` word. Everything in
+   `cth__sim` is touched only by the thread that runs (or by the controller while none runs).
 
-   A failing schedule is abandoned: its threads never get the baton again.
+   A failing schedule is abandoned: its threads never run again.
    ---------------------------------------------------------------------------------------------- */
 
-#  ifdef CTHREADS_SIM
-
-// The three things the simulator needs from the floors above.
-static void cth__hook_reset(void);                                   // to a fresh kit
+// The things the simulator needs from the floors above.
+static void cth__hook_reset(void); // to a fresh kit
+#    if CTH__FIBERS
+static void cth__hook_become(void *self); // the thread that runs now
+#    endif
 static void cth__hook_end(void);                                     // forget the calling thread
 static void cth__hook_describe(void *self, char *text, size_t size); // "A waits for ..."
+static const char *cth__hook_name(void *self);
+static void cth__sim_abandon(bool reuse);
+static bool cth__hook_global(const volatile void *p, char *text, size_t size); // the kit's own
 
 enum { CTH__SIM_FREE, CTH__SIM_READY, CTH__SIM_WAITING, CTH__SIM_DONE };
 
 #    define CTH__SIM_MAX 4096
+#    define CTH__OPS     64 // operations of each thread that are kept
+#    define CTH__SHOWN   8  // ... and that a report shows, without those on the kit's own locks
+
+/* One operation, for reports. */
+typedef struct cth__op {
+    const char *what, *site;
+    const volatile void *p;
+    uint64_t step, before, after; // `after` of a load is the newest
+    bool old;                     // a load that has seen an older one
+    bool pointer;                 // the values are addresses
+    int order;
+} cth__op;
 
 typedef struct cth__sim_thread {
+    cth__os_fiber fiber;
     cth__os_thread os;
     cth__os_parker parker;
     cth__word baton; // 1: this thread runs next
+    size_t index;    // in the list
     int state;
+    int error; // its errno while it does not run
     bool detached;
     void (*fn)(void *arg);
     void *arg;
     const volatile void *word; // WAITING: the word it sleeps on
     cth_time deadline;         // WAITING: CTH_FOREVER or when it wakes by itself
-    const void *self;          // the kit's record of it, for reports
+    void *self;                // the kit's record of it
     cth__word done;            // 0 until it ends; joiners sleep on it
+    uint32_t priority;         // PCT
+    cth__viewer viewer;
+    cth__op ops[CTH__OPS];
+    uint32_t n_ops;
+    const volatile void *held[8]; // locks
+    uint32_t n_held;
     struct cth__sim_thread *abandoned;
     struct cth__sim_block *blocks;
 } cth__sim_thread;
@@ -2217,20 +3262,25 @@ typedef struct cth__sim_block {
     struct cth__sim_block *next, *prev;
     size_t size;
     bool keep; // the kit's own, recycled: no leak at the end of a schedule
+    bool freed;
 } cth__sim_block;
 
 static struct cth__sim_state {
-    bool active;  // a schedule runs
-    bool whole;   // ... and it is the whole program
-    bool failed;  // ... and it was found at fault
-    bool running; // inside cth_sim_run
-    uint64_t rng, seed, steps, max_steps;
-    uint32_t stay; // go on with the same thread `stay` times of `stay + 1`
+    bool active;   // a schedule runs
+    bool whole;    // ... and it is the whole program
+    bool failed;   // ... and it was found at fault
+    bool running;  // inside cth_sim_run
+    bool fibers;   // the threads are fibers
+    bool returned; // the scenario has ended
+    bool prune;    // exhaustive: no picks at words that one thread uses
+    uint64_t seed, steps, max_steps;
     unsigned faults;
+    int depth;
     cth_time now;
     cth__sim_thread *threads[CTH__SIM_MAX];
     size_t n_threads;
-    cth__sim_block *blocks;
+    uint32_t n_ready;
+    cth__sim_block *blocks;     // freed ones too, until the schedule ends
     cth__sim_thread *abandoned; // of schedules that failed
     cth__sim_thread controller;
     cth_status (*scenario)(void *arg);
@@ -2243,24 +3293,29 @@ static struct cth__sim_state {
         const void *object;
         uint32_t number;
     } objects[1024]; // addresses in order of first use: names that are the same in each run
+    uint16_t used_objects[1024];
     uint32_t n_objects;
+    struct {
+        const char *begin, *end, *name;
+    } names[64];
+    size_t n_names;
 } cth__sim;
 
 static _Thread_local cth__sim_thread *cth__sim_me;
 
-static uint64_t cth__mix64(uint64_t *state) {
-    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
+/* Whether a fault happens to the calling thread, at random once in `odds`. */
+static bool cth__sim_faulty(unsigned fault, uint32_t odds) {
+    return (cth__sim.faults & fault) != 0 && !cth__sim_me->viewer.calm && cth__pick_fault(odds);
 }
 
 static bool cth__sim_running(void) {
     return cth__sim.running && cth__sim_me != NULL;
 }
 
-static uint32_t cth__sim_below(uint32_t n) {
-    return n < 2 ? 0 : (uint32_t)(((cth__mix64(&cth__sim.rng) >> 32) * n) >> 32);
+static void cth__sim_set(cth__sim_thread *thread, int state) {
+    cth__sim.n_ready -= thread->state == CTH__SIM_READY;
+    cth__sim.n_ready += state == CTH__SIM_READY;
+    thread->state = state;
 }
 
 /* A number for an address: 1 for the first one asked for in this schedule. Decides bucket and name,
@@ -2273,11 +3328,24 @@ static uint32_t cth__sim_number(const void *object) {
             return cth__sim.objects[at].number;
         }
         if (cth__sim.objects[at].object == NULL && cth__sim.n_objects < size * 3 / 4) {
+            cth__sim.used_objects[cth__sim.n_objects] = (uint16_t)at;
             cth__sim.objects[at].object = object;
             return cth__sim.objects[at].number = ++cth__sim.n_objects;
         }
     }
     return 0;
+}
+
+/* What a report calls an object: its given name, or its number. */
+static void cth__sim_called(const volatile void *p, char *text, size_t size) {
+    const char *at = (const char *)(uintptr_t)p;
+    for (size_t i = cth__sim.n_names; i-- > 0;) {
+        if (at >= cth__sim.names[i].begin && at < cth__sim.names[i].end) {
+            (void)snprintf(text, size, "\"%s\"", cth__sim.names[i].name);
+            return;
+        }
+    }
+    (void)snprintf(text, size, "#%u", (unsigned)cth__sim_number((const void *)at));
 }
 
 static void cth__sim_sleep_real(cth__sim_thread *thread) {
@@ -2288,66 +3356,183 @@ static void cth__sim_sleep_real(cth__sim_thread *thread) {
     atomic_store_explicit(&thread->baton, 0, memory_order_relaxed); // relaxed: only ours
 }
 
-static void cth__sim_hand_to(cth__sim_thread *thread) {
+/* Let `to` run, and come back when this thread is let to run again; `ended`: it never is, or as
+   another thread. */
+static void cth__sim_go(cth__sim_thread *to, bool ended) {
+    cth__sim_thread *me = cth__sim_me;
+#    if CTH__FIBERS
+    if (cth__sim.fibers) {
+        me->error = errno;
+        cth__sim_me = to;
+        cth__hook_become(to->self);
+        errno = to->error;
+        cth__os_fiber_switch(&me->fiber, &to->fiber);
+        return;
+    }
+#    endif
     // release: publishes the simulator's state; pairs with the acquire in cth__sim_sleep_real.
-    atomic_store_explicit(&thread->baton, 1, memory_order_release);
-    cth__os_wake(&thread->parker, &thread->baton);
+    atomic_store_explicit(&to->baton, 1, memory_order_release);
+    cth__os_wake(&to->parker, &to->baton);
+    if (!ended) {
+        cth__sim_sleep_real(me);
+    }
 }
 
-CTH_API void cth_sim_fail(const char *kind, const char *format, ...) {
-    char *at = cth__sim.report.text;
-    size_t left = sizeof cth__sim.report.text;
-    va_list args;
-    int n;
-#    define CTH__SAY(...)                    \
-      do {                                   \
-        n = snprintf(at, left, __VA_ARGS__); \
-        if (n > 0 && (size_t)n < left) {     \
-          at += n;                           \
-          left -= (size_t)n;                 \
-        }                                    \
-      } while (0)
-    CTH__SAY("cthreads simulator: %s: %s: ", cth__sim.name, kind);
-    va_start(args, format);
-    n = vsnprintf(at, left, format, args);
-    va_end(args);
-    if (n > 0 && (size_t)n < left) {
-        at += n;
-        left -= (size_t)n;
+typedef struct cth__text {
+    char *at;
+    size_t left;
+} cth__text;
+
+static CTH__PRINTF(2, 0) void cth__say_args(cth__text *text, const char *format, va_list args) {
+    const int n = vsnprintf(text->at, text->left, format, args);
+    if (n > 0 && (size_t)n < text->left) {
+        text->at += n;
+        text->left -= (size_t)n;
     }
-    CTH__SAY("\n  replay with CTHREADS_SIM_SEED=%llu (step %llu, virtual time %.9f s)\n",
-             (unsigned long long)cth__sim.seed, (unsigned long long)cth__sim.steps,
-             (double)cth__sim.now / 1e9);
+}
+
+static CTH__PRINTF(2, 3) void cth__say(cth__text *text, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    cth__say_args(text, format, args);
+    va_end(args);
+}
+
+static const char *cth__file_name(const char *site) {
+    const char *slash = strrchr(site, '/');
+    return slash != NULL ? slash + 1 : site;
+}
+
+static void cth__say_value(cth__text *text, uint64_t value, bool pointer) {
+    if (!pointer || value == 0) {
+        cth__say(text, "%llu", (unsigned long long)value);
+    } else {
+        cth__say(text, "a pointer"); // its value differs from run to run
+    }
+}
+
+/* Say what an operation of the model did. */
+static void cth__say_effect(cth__text *text, const cth__op *op) {
+    static const char *const orders[] = {"relaxed", "consume", "acquire",
+                                         "release", "acq_rel", "seq_cst"};
+    if (op->p != NULL) {
+        cth__say(text, ", ");
+        cth__say_value(text, op->before, op->pointer);
+        if (op->after != op->before) {
+            cth__say(text, op->old ? " (old; the newest is " : " -> ");
+            cth__say_value(text, op->after, op->pointer);
+            cth__say(text, op->old ? ")" : "");
+        }
+    }
+    cth__say(text, " (%s)", orders[op->order]);
+}
+
+/* Whether a report shows an operation: not those on the kit's own locks and records. */
+static bool cth__is_told(const cth__op *op) {
+    char name[96];
+    const bool plain = op->order < 0 && op->site != NULL;
+    return op->p == NULL || (!cth__hook_global(op->p, name, sizeof name) &&
+                             !(plain && strstr(op->site, "cthreads.h:") != NULL));
+}
+
+/* The latest operations of a thread on what is not the kit's own, oldest first. */
+static void cth__say_ops(cth__text *text, const cth__sim_thread *thread) {
+    const uint32_t n = thread->n_ops < CTH__OPS ? thread->n_ops : CTH__OPS;
+    uint32_t first = thread->n_ops;
+    uint32_t shown = 0;
+    char name[96];
+    while (first != thread->n_ops - n && shown < CTH__SHOWN) {
+        shown += cth__is_told(&thread->ops[--first % CTH__OPS]);
+    }
+    for (uint32_t i = first; i != thread->n_ops; i++) {
+        const cth__op *op = &thread->ops[i % CTH__OPS];
+        name[0] = '\0';
+        if (!cth__is_told(op)) {
+            continue;
+        }
+        if (op->p != NULL) {
+            cth__sim_called(op->p, name, sizeof name);
+        }
+        cth__say(text, "    step %llu, %s: %s%s%s", (unsigned long long)op->step,
+                 op->site != NULL ? cth__file_name(op->site) : "the kit", op->what,
+                 name[0] != '\0' ? " " : "", name);
+        if (op->order >= 0) {
+            cth__say_effect(text, op);
+        }
+        cth__say(text, "\n");
+    }
+}
+
+/* Write the report of a failure. */
+static CTH__PRINTF(2, 0) void cth__sim_write(const char *kind, const char *format, va_list args) {
+    cth__text text = {cth__sim.report.text, sizeof cth__sim.report.text};
+    cth__x_print(&cth__x.made, cth__sim.report.schedule, sizeof cth__sim.report.schedule);
+    cth__sim.report.changes = (uint32_t)cth__x.made.n;
+    cth__say(&text, "cthreads simulator: %s: %s: ", cth__sim.name, kind);
+    cth__say_args(&text, format, args);
+    cth__say(&text, "\n");
+    if (cth__sim.seed != 0) {
+        cth__say(&text, "  replay with CTHREADS_SIM_SEED=%llu\n",
+                 (unsigned long long)cth__sim.seed);
+    }
+    if (cth__sim.report.schedule[0] != '\0') {
+        cth__say(&text, "  %s CTHREADS_SIM_SCHEDULE=%s\n",
+                 cth__sim.seed != 0 ? "or with" : "replay with", cth__sim.report.schedule);
+    }
+    cth__say(&text, "  fails at step %llu, virtual time %.9f s\n",
+             (unsigned long long)cth__sim.steps, (double)cth__sim.now / 1e9);
     for (size_t i = 0; i < cth__sim.n_threads; i++) {
-        cth__sim_thread *thread = cth__sim.threads[i];
+        const cth__sim_thread *thread = cth__sim.threads[i];
         if (thread->self != NULL && thread->state != CTH__SIM_FREE &&
             thread->state != CTH__SIM_DONE) {
             char line[256];
-            cth__hook_describe((void *)(uintptr_t)thread->self, line, sizeof line);
-            CTH__SAY("  %s%s\n", line,
+            cth__hook_describe(thread->self, line, sizeof line);
+            cth__say(&text, "  %s%s\n", line,
                      thread->state == CTH__SIM_WAITING
-                         ? ""
-                         : (thread == cth__sim_me ? " [here]" : " [could run]"));
+                         ? (strstr(line, " runs") != NULL ? " [asleep]" : "")
+                     : thread == cth__sim_me ? " [here]"
+                                             : " [could run]");
+            cth__say_ops(&text, thread);
         }
     }
-#    undef CTH__SAY
     (void)snprintf(cth__sim.report.kind, sizeof cth__sim.report.kind, "%s", kind);
     cth__sim.report.seed = cth__sim.seed;
     cth__sim.failed = true;
-    if (!cth__sim.quiet) {
+}
+
+CTH_API void cth_sim_fail(const char *kind, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    cth__sim_write(kind, format, args);
+    va_end(args);
+    if (!cth__sim.running) {
         (void)fflush(stdout);
         (void)fputs(cth__sim.report.text, stderr);
-        (void)fflush(stderr);
-    }
-    if (!cth__sim.running) {
         _Exit(CTH_SIM_EXIT);
     }
-    if (cth__sim_me != NULL) {
-        cth__sim_hand_to(&cth__sim.controller);
-        for (;;) { // this thread is abandoned; the real clock is not the simulator's
-            cth__os_wait(&cth__sim_me->parker, &cth__sim_me->baton, 0, CTH_FOREVER);
-        }
+    if (cth__sim_me != NULL && cth__sim_me != &cth__sim.controller) {
+        cth__sim_go(&cth__sim.controller, false); // does not return: this thread is abandoned
     }
+}
+
+CTH_API void cth__sim_unmet(const char *site, const char *condition) {
+    cth_sim_fail("check", "%s: %s", cth__file_name(site), condition);
+}
+
+static CTH__PRINTF(2, 3) void cth__sim_crash_report(const char *kind, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    cth__sim_write(kind, format, args);
+    va_end(args);
+}
+
+static void cth__sim_crashed(int number) {
+    (void)signal(number, SIG_DFL);
+    if (cth__sim_me != NULL && cth__sim.active) {
+        cth__sim_crash_report("crash", "signal %d", number);
+        cth__os_write_error(cth__sim.report.text);
+    }
+    (void)raise(number);
 }
 
 /* Make all threads ready whose deadline is the present or the past. */
@@ -2355,20 +3540,31 @@ static void cth__sim_expire(void) {
     for (size_t i = 0; i < cth__sim.n_threads; i++) {
         cth__sim_thread *thread = cth__sim.threads[i];
         if (thread->state == CTH__SIM_WAITING && thread->deadline <= cth__sim.now) {
-            thread->state = CTH__SIM_READY;
+            cth__sim_set(thread, CTH__SIM_READY);
         }
     }
 }
 
-/* Move the clock to the earliest deadline; false when nobody waits with one. */
-static bool cth__sim_advance(void) {
+/* The earliest deadline of a thread that waits; CTH_FOREVER when there is none. */
+static cth_time cth__sim_earliest(void) {
     cth_time earliest = CTH_FOREVER;
     for (size_t i = 0; i < cth__sim.n_threads; i++) {
-        cth__sim_thread *thread = cth__sim.threads[i];
+        const cth__sim_thread *thread = cth__sim.threads[i];
         if (thread->state == CTH__SIM_WAITING && thread->deadline < earliest) {
             earliest = thread->deadline;
         }
     }
+    return earliest;
+}
+
+/* Tell whether time may pass although threads could run. */
+static bool cth__sim_may_expire(void) {
+    return (cth__sim.faults & CTH_SIM_TIMEOUTS) != 0 && cth__sim_earliest() != CTH_FOREVER;
+}
+
+/* Move the clock to the earliest deadline; false when nobody waits with one. */
+static bool cth__sim_advance(void) {
+    const cth_time earliest = cth__sim_earliest();
     if (earliest == CTH_FOREVER) {
         return false;
     }
@@ -2377,14 +3573,6 @@ static bool cth__sim_advance(void) {
     }
     cth__sim_expire();
     return true;
-}
-
-static uint32_t cth__sim_ready(void) {
-    uint32_t ready = 0;
-    for (size_t i = 0; i < cth__sim.n_threads; i++) {
-        ready += cth__sim.threads[i]->state == CTH__SIM_READY;
-    }
-    return ready;
 }
 
 static uint32_t cth__sim_alive(void) {
@@ -2396,48 +3584,80 @@ static uint32_t cth__sim_alive(void) {
     return alive;
 }
 
-/* Choose who goes on; NULL when all have ended. Does not return on a deadlock. */
-static cth__sim_thread *cth__sim_next(void) {
-    if ((cth__sim.faults & CTH_SIM_TIMEOUTS) != 0 && cth__sim_below(16) == 0) {
-        (void)cth__sim_advance();
-    }
-    uint32_t ready = cth__sim_ready();
-    if (ready == 0) {
-        if (cth__sim_alive() == 0) {
-            return NULL;
-        }
-        if (!cth__sim_advance()) {
-            cth_sim_fail("deadlock", "every thread waits, and nothing can wake them");
-        }
-        ready = cth__sim_ready();
-    }
-    uint32_t pick = cth__sim_below(ready);
-    for (size_t i = 0;; i++) {
-        if (cth__sim.threads[i]->state == CTH__SIM_READY && pick-- == 0) {
-            return cth__sim.threads[i];
+/* The ready thread `skip` places after the thread at `from`, which counts as the last one. */
+static cth__sim_thread *cth__sim_ready_after(size_t from, uint32_t skip) {
+    for (size_t i = from + 1;; i++) {
+        cth__sim_thread *thread = cth__sim.threads[i % cth__sim.n_threads];
+        if (thread->state == CTH__SIM_READY && skip-- == 0) {
+            return thread;
         }
     }
 }
 
-/* Give the baton to whoever is chosen, and come back when it is ours again. */
-static void cth__sim_switch(void) {
+/* Why another thread may run. */
+enum { CTH__AT_POINT, CTH__AT_WAIT, CTH__AT_YIELD };
+
+/* Pick who goes on; NULL when all have ended. Does not return on a deadlock. The thread that runs
+   comes first, then those after it in the list. */
+static cth__sim_thread *cth__sim_next(int why) {
     cth__sim_thread *me = cth__sim_me;
-    cth__sim_thread *next = cth__sim_next();
-    if (next != me && next != NULL) {
-        cth__sim_hand_to(next);
-        cth__sim_sleep_real(me);
+    if (cth__sim_may_expire() && cth__pick_fault(16)) {
+        (void)cth__sim_advance();
+    }
+    if (cth__sim.n_ready == 0) {
+        if (cth__sim_alive() == 0) {
+            return NULL;
+        }
+        if (!cth__sim_advance()) {
+            cth_sim_fail(cth__sim.returned ? "thread left" : "deadlock",
+                         "every thread waits, and nothing can wake them");
+        }
+    }
+    const bool stays = why == CTH__AT_POINT;
+    const uint32_t n = cth__sim.n_ready - (why == CTH__AT_YIELD);
+    uint32_t wanted = 0;
+    const size_t from = me->index;
+    if (cth__x.strategy == CTH_SIM_PCT) {
+        uint32_t best = stays ? me->priority : 0;
+        for (uint32_t i = 0; i < n - stays; i++) {
+            const cth__sim_thread *thread = cth__sim_ready_after(from, i);
+            if (thread->priority > best) {
+                best = thread->priority;
+                wanted = i + stays;
+            }
+        }
+    } else if (cth__x.strategy == CTH_SIM_RANDOM &&
+               (!stays || cth__x_below(cth__x.stay + 1) == 0)) {
+        wanted = cth__x_below(n);
+    }
+    const uint32_t picked = cth__pick(n,
+                                      stays                 ? CTH__PREEMPT
+                                      : why == CTH__AT_WAIT ? CTH__OPEN_TO
+                                      : me->viewer.calm     ? CTH__FIXED
+                                                            : CTH__PREEMPT,
+                                      wanted);
+    return stays && picked == 0 ? me : cth__sim_ready_after(from, picked - stays);
+}
+
+static void cth__sim_switch(int why) {
+    cth__sim_thread *next = cth__sim_next(why);
+    if (next != cth__sim_me && next != NULL) {
+        cth__sim_go(next, false);
     }
 }
 
 static void cth__sim_enter(uint64_t seed) {
     cth__sim.seed = seed;
-    cth__sim.rng = seed * UINT64_C(0xd1342543de82ef95) + 1;
     cth__sim.now = CTH_S(1);
     cth__sim.steps = 0;
     cth__sim.failed = false;
-    cth__sim.n_objects = 0;
-    memset(cth__sim.objects, 0, sizeof cth__sim.objects);
-    cth__sim.stay = (UINT32_C(1) << cth__sim_below(5)) - 1;
+    cth__sim.returned = false;
+    while (cth__sim.n_objects > 0) {
+        cth__sim.objects[cth__sim.used_objects[--cth__sim.n_objects]].object = NULL;
+    }
+    cth__sim.n_names = 0;
+    cth__model_begin();
+    cth__x_begin(seed, cth__sim.depth);
     cth__sim.active = true;
 }
 
@@ -2460,7 +3680,9 @@ static unsigned cth__sim_env_faults(void) {
     const char *text = getenv("CTHREADS_SIM_FAULTS");
     unsigned faults = 0;
     if (text != NULL) {
-        const bool all = strstr(text, "all,") != NULL || strcmp(text, "all") == 0;
+        const char *last = strrchr(text, ',');
+        const bool all =
+            strstr(text, "all,") != NULL || strcmp(last != NULL ? last + 1 : text, "all") == 0;
         faults |= all || strstr(text, "timeouts") != NULL ? CTH_SIM_TIMEOUTS : 0U;
         faults |= all || strstr(text, "spurious") != NULL ? CTH_SIM_SPURIOUS : 0U;
         faults |= all || strstr(text, "alloc") != NULL ? CTH_SIM_ALLOC : 0U;
@@ -2478,9 +3700,38 @@ static bool cth__sim_env_seed(uint64_t *seed) {
     return true;
 }
 
+/* Take the schedule to run from `text` or the environment; false when it is no schedule. */
+static bool cth__sim_script(const char *text) {
+    text = text != NULL ? text : getenv("CTHREADS_SIM_SCHEDULE");
+    cth__x.scripted = text != NULL && *text != '\0';
+    cth__x.script.n = 0;
+    const bool good =
+        !cth__x.scripted || strcmp(text, "0:0") == 0 || cth__x_parse(&cth__x.script, text);
+    cth__x.scripted = cth__x.scripted && good;
+    return good;
+}
+
+static bool cth__sim_env_weak(bool weak) {
+    const char *text = getenv("CTHREADS_SIM_MEMORY");
+    return text == NULL ? weak : strcmp(text, "strong") != 0 && (weak || strcmp(text, "weak") == 0);
+}
+
+/* Be ready to run, with the starter's view (NULL: the first thread). */
+static void cth__sim_born(cth__sim_thread *thread, const cth__sim_thread *starter) {
+    thread->detached = false;
+    thread->self = NULL;
+    thread->error = 0;
+    thread->n_ops = 0;
+    thread->n_held = 0;
+    thread->priority = cth__x_priority();
+    cth__viewer_begin(&thread->viewer, starter != NULL ? &starter->viewer : NULL);
+    atomic_store_explicit(&thread->done, 0, memory_order_relaxed); // relaxed: one thread runs
+    cth__sim_set(thread, CTH__SIM_READY);
+}
+
 /* Be one of the simulator's threads: the first call of a whole program makes it one. */
 static cth__sim_thread *cth__sim_self(void) {
-    if (cth__sim_me != NULL) {
+    if (CTH__LIKELY(cth__sim_me != NULL)) {
         return cth__sim_me;
     }
     if (cth__sim.active) {
@@ -2491,39 +3742,333 @@ static cth__sim_thread *cth__sim_self(void) {
     if (cth__sim.n_threads == CTH__SIM_MAX) {
         cth__panic("too many threads for the simulator");
     }
+    if (cth__sim.fibers) { // idle ones, from schedules before
+        cth__sim_abandon(false);
+    }
     cth__sim.whole = true;
+    cth__sim.fibers = false;
     cth__sim.name = "program";
     cth__sim.quiet = false;
     cth__sim.faults = cth__sim_env_faults();
     cth__sim.max_steps = UINT64_C(1000000000);
-    cth__sim_enter(seed);
+    cth__x.strategy = CTH_SIM_RANDOM;
+    cth__m.weak = cth__sim_env_weak(false);
+    if (!cth__sim_script(NULL)) {
+        cth__panic("CTHREADS_SIM_SCHEDULE is no schedule");
+    }
+    cth__sim_enter(cth__x.scripted ? 0 : seed);
     cth__sim_thread *me = (cth__sim_thread *)calloc(1, sizeof *me);
     if (me == NULL || !cth__os_parker_init(&me->parker)) {
         cth__panic("no memory for the simulator");
     }
-    me->state = CTH__SIM_READY;
-    cth__sim.threads[cth__sim.n_threads++] = cth__sim.threads[0]; // idle, from schedules before
+    cth__sim_born(me, NULL);
+    if (cth__sim.n_threads > 0) { // idle, from schedules before
+        cth__sim.threads[0]->index = cth__sim.n_threads;
+    }
+    cth__sim.threads[cth__sim.n_threads++] = cth__sim.threads[0];
     cth__sim.threads[0] = me;
     cth__sim_me = me;
     cth__sim_pin();
+    cth__os_on_crash(cth__sim_crashed);
     return me;
 }
 
-CTH_API void cth__sim_point(const volatile void *word) {
-    (void)word;
-    (void)cth__sim_self();
+/* A scheduling point: before an operation on a word, or (NULL) before something else. */
+static void cth__sim_point(const cth__cell *cell) {
+    cth__sim_thread *me = cth__sim_me;
     if (++cth__sim.steps > cth__sim.max_steps) {
         cth_sim_fail("steps", "more than %llu steps: a livelock, or a loop that needs cth_yield",
                      (unsigned long long)cth__sim.max_steps);
     }
-    if (cth__sim_below(cth__sim.stay + 1) == 0) {
-        cth__sim_switch();
+    if (me->viewer.calm) {
+        return;
+    }
+    if (cth__x.strategy == CTH_SIM_PCT && cth__x_falls(++cth__x.points)) {
+        me->priority = cth__x_lowest();
+    }
+    if (cth__sim.prune && cell != NULL && !cell->shared) {
+        // As if it had been one: the places of picks stay what they are.
+        cth__x.picks += (cth__sim.n_ready > 1 ? 1U : 0U) + (cth__sim_may_expire() ? 1U : 0U);
+        return;
+    }
+    if (cth__sim.n_ready > 1 || (cth__sim.faults & CTH_SIM_TIMEOUTS) != 0) {
+        cth__sim_switch(CTH__AT_POINT);
+    }
+}
+
+/* Keep an operation for the report. */
+static cth__op *cth__sim_op(const char *what, const volatile void *p, const char *site) {
+    cth__sim_thread *me = cth__sim_me;
+    cth__op *op = &me->ops[me->n_ops++ % CTH__OPS];
+    op->what = what;
+    op->site = site;
+    op->p = p;
+    op->step = cth__sim.steps;
+    op->before = op->after = 0;
+    op->old = op->pointer = false;
+    op->order = -1;
+    return op;
+}
+
+/* Before an access of `p`: a scheduling point, and a check that it still exists. */
+static cth__cell *cth__sim_access(const volatile void *p,
+                                  const char *what,
+                                  bool point,
+                                  const char *site) {
+    cth__sim_thread *me = cth__sim_self();
+    cth__cell *cell = cth__cell_of(p);
+    if (cell->user != me) {
+        if (cell->user != NULL && !cell->shared) {
+            cell->shared = true;
+            cth__m.sharing++;
+        }
+        cell->user = me;
+    }
+    if (point) {
+        cth__sim_point(cell);
+    }
+    if (cell->freed) {
+        (void)cth__sim_op(what, p, site);
+        char name[96];
+        cth__sim_called(p, name, sizeof name);
+        cth_sim_fail("freed", "%s: %s %s, which is freed", cth__file_name(site), what, name);
+    }
+    return cell;
+}
+
+/* The same for an atomic operation; `value` is what the word holds after the scheduling point. */
+#    define CTH__ATOMIC(cell, p, what, site)                                 \
+      cth__cell *cell = cth__sim_access((p), (what), true, (site));          \
+      cell->pointer = _Generic((p), cth__ptr * : true, cth__word * : false); \
+      cth__cell_atomic(cell, CTH__NOW(p))
+// relaxed: one thread runs at a time.
+#    define CTH__NOW(p) ((uint64_t)(uintptr_t)atomic_load_explicit((p), memory_order_relaxed))
+
+static uint64_t cth__sim_loaded(cth__cell *cell, int order, const char *site) {
+    cth__op *op = cth__sim_op("load", cell->p, site);
+    op->pointer = cell->pointer;
+    const uint64_t value = cth__model_load(&cth__sim_me->viewer, cell, order);
+    op->before = value;
+    op->after = cth__cell_store(cell, 0)->value;
+    op->old = value != op->after;
+    op->order = order;
+    return value;
+}
+
+static void cth__sim_stored(cth__cell *cell, uint64_t value, int order, const char *site) {
+    cth__op *op = cth__sim_op("store", cell->p, site);
+    op->pointer = cell->pointer;
+    op->before = cth__cell_store(cell, 0)->value;
+    op->after = value;
+    op->order = order;
+    cth__model_store(&cth__sim_me->viewer, cell, value, order, NULL);
+}
+
+static void cth__sim_changed(cth__cell *cell,
+                             const char *what,
+                             uint64_t value,
+                             int order,
+                             const char *site) {
+    cth__op *op = cth__sim_op(what, cell->p, site);
+    op->pointer = cell->pointer;
+    cth__stored *before = cth__model_newest(&cth__sim_me->viewer, cell, order);
+    op->before = before->value;
+    op->after = value;
+    op->order = order;
+    cth__model_store(&cth__sim_me->viewer, cell, value, order, before);
+}
+
+/* Compare and swap, but for the real word: whether it succeeds. */
+static bool cth__sim_cased(cth__cell *cell,
+                           uint64_t *expected,
+                           uint64_t value,
+                           int order,
+                           int failed,
+                           bool weak,
+                           const char *site) {
+    const uint64_t found = cth__cell_store(cell, 0)->value;
+    if (found == *expected && !(weak && !cth__sim_me->viewer.calm && cth__pick_fault(8))) {
+        cth__sim_changed(cell, "compare-and-swap of", value, order, site);
+        return true;
+    }
+    cth__op *op = cth__sim_op("failed compare-and-swap of", cell->p, site);
+    op->pointer = cell->pointer;
+    op->before = op->after = found;
+    op->order = failed;
+    (void)cth__model_newest(&cth__sim_me->viewer, cell, failed);
+    *expected = found;
+    return false;
+}
+
+CTH_API uint32_t cth__sim_load32(cth__word *p, int order, const char *site) {
+    CTH__ATOMIC(cell, p, "load", site);
+    return (uint32_t)cth__sim_loaded(cell, order, site);
+}
+
+CTH_API void *cth__sim_loadp(cth__ptr *p, int order, const char *site) {
+    CTH__ATOMIC(cell, p, "load", site);
+    return (void *)(uintptr_t)cth__sim_loaded(cell, order, site);
+}
+
+CTH_API void cth__sim_store32(cth__word *p, uint32_t v, int order, const char *site) {
+    CTH__ATOMIC(cell, p, "store", site);
+    cth__sim_stored(cell, v, order, site);
+    atomic_store_explicit(p, v, memory_order_relaxed); // relaxed: one thread runs at a time
+}
+
+CTH_API void cth__sim_storep(cth__ptr *p, void *v, int order, const char *site) {
+    CTH__ATOMIC(cell, p, "store", site);
+    cth__sim_stored(cell, (uint64_t)(uintptr_t)v, order, site);
+    atomic_store_explicit(p, v, memory_order_relaxed); // relaxed: one thread runs at a time
+}
+
+CTH_API uint32_t cth__sim_rmw32(cth__word *p, int op, uint32_t v, int order, const char *site) {
+    static const char *const names[] = {"swap of", "add to", "subtract from", "or into",
+                                        "and into"};
+    CTH__ATOMIC(cell, p, names[op], site);
+    // relaxed, twice: one thread runs at a time.
+    const uint32_t before = atomic_load_explicit(p, memory_order_relaxed);
+    const uint32_t after = op == CTH__SWAP  ? v
+                           : op == CTH__ADD ? before + v
+                           : op == CTH__SUB ? before - v
+                           : op == CTH__OR  ? before | v
+                                            : before & v;
+    cth__sim_changed(cell, names[op], after, order, site);
+    atomic_store_explicit(p, after, memory_order_relaxed);
+    return before;
+}
+
+CTH_API void *cth__sim_swapp(cth__ptr *p, int op, void *v, int order, const char *site) {
+    (void)op;
+    CTH__ATOMIC(cell, p, "swap of", site);
+    void *before = atomic_load_explicit(p, memory_order_relaxed); // relaxed: one thread runs
+    cth__sim_changed(cell, "swap of", (uint64_t)(uintptr_t)v, order, site);
+    atomic_store_explicit(p, v, memory_order_relaxed); // relaxed: as above
+    return before;
+}
+
+CTH_API bool cth__sim_cas32(cth__word *p,
+                            uint32_t *expected,
+                            uint32_t v,
+                            int order,
+                            int failed,
+                            bool weak,
+                            const char *site) {
+    CTH__ATOMIC(cell, p, "compare-and-swap of", site);
+    uint64_t wide = *expected;
+    const bool good = cth__sim_cased(cell, &wide, v, order, failed, weak, site);
+    *expected = (uint32_t)wide;
+    if (good) {
+        atomic_store_explicit(p, v, memory_order_relaxed); // relaxed: one thread runs at a time
+    }
+    return good;
+}
+
+CTH_API bool cth__sim_casp(cth__ptr *p,
+                           void **expected,
+                           void *v,
+                           int order,
+                           int failed,
+                           bool weak,
+                           const char *site) {
+    CTH__ATOMIC(cell, p, "compare-and-swap of", site);
+    uint64_t wide = (uint64_t)(uintptr_t)*expected;
+    const bool good =
+        cth__sim_cased(cell, &wide, (uint64_t)(uintptr_t)v, order, failed, weak, site);
+    *expected = (void *)(uintptr_t)wide;
+    if (good) {
+        atomic_store_explicit(p, v, memory_order_relaxed); // relaxed: one thread runs at a time
+    }
+    return good;
+}
+
+CTH_API void cth__sim_fence(int order, const char *site) {
+    (void)cth__sim_self();
+    cth__sim_point(NULL);
+    cth__sim_op("fence", NULL, site)->order = order;
+    cth__model_fence(&cth__sim_me->viewer, order);
+}
+
+CTH_API void cth__sim_plain(const volatile void *object, int write, const char *site) {
+    const char *what = write ? "write of" : "read of";
+    // No scheduling point: whether two accesses are ordered is told by what stands between them.
+    cth__cell *cell = cth__sim_access(object, what, false, site);
+    (void)cth__sim_op(what, object, site);
+    const char *other = cth__model_plain(&cth__sim_me->viewer, cell, write != 0, site);
+    if (other != NULL) {
+        char name[96];
+        cth__sim_called(object, name, sizeof name);
+        cth_sim_fail("data race", "%s: %s %s, not ordered with the access at %s",
+                     cth__file_name(site), what, name, cth__file_name(other));
+    }
+}
+
+static void cth__sim_set_freed(const volatile void *object, size_t size, bool gone) {
+    char name[96];
+    cth__sim_called(object, name, sizeof name);
+    if (gone && cth__is_freed(object)) {
+        cth_sim_fail("freed", "%s is freed twice", name);
+    }
+    const char *race = cth__model_freed(&cth__sim_me->viewer, object, size, gone);
+    if (race != NULL) {
+        cth_sim_fail("freed", "%s is freed, not ordered with the access at %s", name,
+                     cth__file_name(race));
+    }
+}
+
+CTH_API void cth__sim_freed(const volatile void *object, size_t size, int gone) {
+    (void)cth__sim_self();
+    cth__sim_set_freed(object, size, gone != 0);
+}
+
+CTH_API void cth__sim_name(const volatile void *object, size_t size, const char *name) {
+    (void)cth__sim_self();
+    if (cth__sim.n_names < sizeof cth__sim.names / sizeof cth__sim.names[0]) {
+        cth__sim.names[cth__sim.n_names].begin = (const char *)(uintptr_t)object;
+        cth__sim.names[cth__sim.n_names].end = (const char *)(uintptr_t)object + size;
+        cth__sim.names[cth__sim.n_names++].name = name;
+    }
+}
+
+/* A lock is taken by the calling thread, or let go of, by whatever thread. */
+CTH_API void cth__sim_holds(const volatile void *word, int change) {
+    cth__sim_thread *me = cth__sim_self();
+    const uint32_t most = (uint32_t)(sizeof me->held / sizeof me->held[0]);
+    if (change >= 0) {
+        if (change > 0 && me->n_held < most) {
+            me->held[me->n_held++] = word;
+        }
+        return;
+    }
+    for (size_t i = 0; i <= cth__sim.n_threads; i++) {
+        cth__sim_thread *holder = i == 0 ? me : cth__sim.threads[i - 1];
+        for (uint32_t j = holder->n_held; j-- > 0;) {
+            if (holder->held[j] == word) {
+                holder->held[j] = holder->held[--holder->n_held];
+                return;
+            }
+        }
+    }
+}
+
+/* The calling thread ends, or returns from the scenario. */
+static void cth__sim_holds_none(void) {
+    const cth__sim_thread *me = cth__sim_me;
+    if (me->n_held != 0) {
+        char name[96];
+        cth__sim_called(me->held[0], name, sizeof name);
+        cth_sim_fail("lock left", "%s ends while it holds %s",
+                     me->self != NULL ? cth__hook_name(me->self) : "a thread", name);
     }
 }
 
 CTH_API uint32_t cth_sim_choose(uint32_t n) {
     (void)cth__sim_self();
-    return cth__sim_below(n);
+    return cth__pick_any(n);
+}
+
+CTH_API void cth_sim_explore(bool on) {
+    cth__sim_self()->viewer.calm = !on;
 }
 
 static cth_time cth__sim_clock(void) {
@@ -2537,11 +4082,11 @@ static cth_time cth__sim_wall(void) {
 
 static void cth__sim_local_time(time_t seconds, struct tm *out) {
     const struct tm *utc = gmtime(&seconds);
-    *out = *utc; // only the thread with the baton is here
+    *out = *utc; // only one thread runs
 }
 
 static bool cth__sim_spurious(void) {
-    return (cth__sim.faults & CTH_SIM_SPURIOUS) != 0 && cth__sim_below(8) == 0;
+    return cth__sim_faulty(CTH_SIM_SPURIOUS, 8);
 }
 
 static void cth__sim_wait(cth__os_parker *parker,
@@ -2550,8 +4095,9 @@ static void cth__sim_wait(cth__os_parker *parker,
                           cth_time deadline) {
     (void)parker;
     cth__sim_thread *me = cth__sim_self();
-    cth__sim_point(word);
-    // relaxed: the baton has ordered everything.
+    (void)cth__sim_access(word, "wait on", true, "cthreads.h");
+    (void)cth__sim_op("wait on", word, NULL);
+    // relaxed: the system looks at the newest value; nothing is ordered by it.
     if (atomic_load_explicit(word, memory_order_relaxed) != expected || deadline <= cth__sim.now) {
         return;
     }
@@ -2560,62 +4106,91 @@ static void cth__sim_wait(cth__os_parker *parker,
     }
     me->word = word;
     me->deadline = deadline;
-    me->state = CTH__SIM_WAITING;
-    cth__sim_switch();
+    cth__sim_set(me, CTH__SIM_WAITING);
+    cth__sim_switch(CTH__AT_WAIT);
 }
 
 static void cth__sim_wake(cth__os_parker *parker, cth__word *word) {
     (void)parker;
+    (void)cth__sim_access(word, "wake", true, "cthreads.h");
+    (void)cth__sim_op("wake", word, NULL);
     for (size_t i = 0; i < cth__sim.n_threads; i++) {
         cth__sim_thread *thread = cth__sim.threads[i];
         if (thread->state == CTH__SIM_WAITING && thread->word == word) {
-            thread->state = CTH__SIM_READY;
+            cth__sim_set(thread, CTH__SIM_READY);
         }
     }
-    cth__sim_point(word);
 }
 
 static void cth__sim_yield(void) {
+    (void)cth__sim_self();
     cth__sim_point(NULL);
-    cth__sim_thread *me = cth__sim_me;
-    if (cth__sim_ready() > 1) {
-        me->state = CTH__SIM_WAITING; // somebody else, whoever it is
-        me->word = NULL;
-        me->deadline = CTH_FOREVER;
-        cth__sim_thread *next = cth__sim_next();
-        me->state = CTH__SIM_READY;
-        if (next != me) {
-            cth__sim_hand_to(next);
-            cth__sim_sleep_real(me);
-        }
+    if (cth__x.strategy == CTH_SIM_PCT) {
+        cth__sim_me->priority = cth__x_lowest(); // or a loop would keep the others from running
+    }
+    if (cth__sim.n_ready > 1) {
+        cth__sim_switch(CTH__AT_YIELD); // somebody else, whoever it is
     } else if (!cth__sim_advance()) {
         cth__sim.now += CTH_US(1);
     }
 }
 
-/* The loop of an OS thread that carries one simulated thread after the other. */
+/* Run a thread's function to its end, and pick who is next. */
+static cth__sim_thread *cth__sim_live(void) {
+    cth__sim_thread *me = cth__sim_me;
+    me->fn(me->arg);
+    cth__hook_end();
+    cth__sim_set(me, me->detached ? CTH__SIM_FREE : CTH__SIM_DONE);
+    cth__viewer_end(&me->viewer);
+    me->self = NULL;
+    atomic_store_explicit(&me->done, 1, memory_order_relaxed); // relaxed: one thread runs
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        cth__sim_thread *thread = cth__sim.threads[i];
+        if (thread->state == CTH__SIM_WAITING && thread->word == &me->done) {
+            cth__sim_set(thread, CTH__SIM_READY);
+        }
+    }
+    cth__sim_thread *next = cth__sim_next(CTH__AT_WAIT);
+    return next != NULL ? next : &cth__sim.controller;
+}
+
+/* The loop of a system thread that carries one simulated thread after the other. */
 static void cth__sim_carry(void *p) {
     cth__sim_thread *me = (cth__sim_thread *)p;
     cth__sim_me = me;
     cth__sim_pin();
     for (;;) {
         cth__sim_sleep_real(me);
-        me->fn(me->arg);
-        cth__hook_end();
-        me->state = me->detached ? CTH__SIM_FREE : CTH__SIM_DONE;
-        me->self = NULL;
-        atomic_store_explicit(&me->done, 1, memory_order_relaxed); // relaxed: the baton orders
-        for (size_t i = 0; i < cth__sim.n_threads; i++) {
-            cth__sim_thread *thread = cth__sim.threads[i];
-            if (thread->state == CTH__SIM_WAITING && thread->word == &me->done) {
-                thread->state = CTH__SIM_READY;
-            }
-        }
-        cth__sim_thread *next = cth__sim_next();
-        cth__sim_hand_to(next != NULL ? next : &cth__sim.controller);
+        cth__sim_go(cth__sim_live(), true);
         // From here on nothing of this thread but its baton word may be read: it may have been
         // given its next job.
     }
+}
+
+#    if CTH__FIBERS
+/* The same for a fiber. */
+static void cth__sim_carry_fiber(void) {
+    cth__os_fiber_arrive(&cth__sim_me->fiber);
+    for (;;) {
+        cth__sim_go(cth__sim_live(), true);
+    }
+}
+#    endif
+
+static bool cth__sim_carrier(cth__sim_thread *thread) {
+    if (!cth__os_parker_init(&thread->parker)) {
+        return false;
+    }
+#    if CTH__FIBERS
+    if (cth__sim.fibers) {
+        return cth__os_fiber_make(&thread->fiber, cth__sim_carry_fiber);
+    }
+#    endif
+    if (cth__os_thread_start(&thread->os, cth__sim_carry, thread, 0) != CTH_OK) {
+        return false;
+    }
+    cth__os_thread_detach(&thread->os);
+    return true;
 }
 
 /* Make a simulated thread that is ready to run; NULL when the real system gives none. */
@@ -2632,20 +4207,16 @@ static cth__sim_thread *cth__sim_start(void (*fn)(void *arg), void *arg) {
             return NULL;
         }
         thread = (cth__sim_thread *)calloc(1, sizeof *thread);
-        if (thread == NULL || !cth__os_parker_init(&thread->parker) ||
-            cth__os_thread_start(&thread->os, cth__sim_carry, thread, 0) != CTH_OK) {
+        if (thread == NULL || !cth__sim_carrier(thread)) {
             free(thread);
             return NULL;
         }
-        cth__os_thread_detach(&thread->os);
+        thread->index = cth__sim.n_threads;
         cth__sim.threads[cth__sim.n_threads++] = thread;
     }
     thread->fn = fn;
     thread->arg = arg;
-    thread->detached = false;
-    thread->self = NULL;
-    atomic_store_explicit(&thread->done, 0, memory_order_relaxed); // relaxed: the baton orders
-    thread->state = CTH__SIM_READY;
+    cth__sim_born(thread, cth__sim_me == &cth__sim.controller ? NULL : cth__sim_me);
     return thread;
 }
 
@@ -2658,8 +4229,10 @@ static cth_status cth__sim_thread_start(cth__sim_os_thread *handle,
                                         void *arg,
                                         size_t stack_size) {
     (void)stack_size; // simulated threads share stacks of the default size
-    cth__sim_point(handle);
-    if ((cth__sim.faults & CTH_SIM_THREADS) != 0 && cth__sim_below(4) == 0) {
+    (void)cth__sim_self();
+    cth__sim_point(NULL);
+    (void)cth__sim_op("start of a thread", NULL, NULL);
+    if (cth__sim_faulty(CTH_SIM_THREADS, 4)) {
         return CTH_AGAIN;
     }
     handle->thread = cth__sim_start(fn, arg);
@@ -2667,51 +4240,59 @@ static cth_status cth__sim_thread_start(cth__sim_os_thread *handle,
 }
 
 static void cth__sim_thread_join(cth__sim_os_thread *handle) {
-    // relaxed: the baton orders.
+    // relaxed: one thread runs.
     while (atomic_load_explicit(&handle->thread->done, memory_order_relaxed) == 0) {
         cth__sim_wait(NULL, &handle->thread->done, 0, CTH_FOREVER);
     }
-    handle->thread->state = CTH__SIM_FREE;
+    cth__view_take(&cth__sim_me->viewer.view, &handle->thread->viewer.view);
+    cth__sim_set(handle->thread, CTH__SIM_FREE);
 }
 
 static void cth__sim_thread_detach(cth__sim_os_thread *handle) {
     handle->thread->detached = true;
     if (handle->thread->state == CTH__SIM_DONE) {
-        handle->thread->state = CTH__SIM_FREE;
+        cth__sim_set(handle->thread, CTH__SIM_FREE);
     }
 }
 
+/* Where a block's bytes begin, aligned for anything. */
+#    define CTH__BLOCK_HEAD ((sizeof(cth__sim_block) + 15) / 16 * 16)
+
 static void *cth__sim_alloc(size_t size, bool keep) {
+    (void)cth__sim_self();
     cth__sim_point(NULL);
-    if ((cth__sim.faults & CTH_SIM_ALLOC) != 0 && cth__sim_below(4) == 0) {
+    if (cth__sim_faulty(CTH_SIM_ALLOC, 4)) {
         return NULL;
     }
-    cth__sim_block *block = (cth__sim_block *)malloc(sizeof *block + 16 + size);
+    cth__sim_block *block = (cth__sim_block *)malloc(CTH__BLOCK_HEAD + size);
     if (block == NULL) {
         return NULL;
     }
     block->size = size;
     block->keep = keep;
+    block->freed = false;
     block->prev = NULL;
     block->next = cth__sim.blocks;
     if (block->next != NULL) {
         block->next->prev = block;
     }
     cth__sim.blocks = block;
-    return (char *)(block + 1) + (sizeof *block % 16 == 0 ? 0 : 16 - sizeof *block % 16);
+    (void)cth__model_freed(&cth__sim_me->viewer, block + 1, size, false); // the C library's own
+    return (char *)block + CTH__BLOCK_HEAD;
 }
 
 static void cth__sim_free(void *p) {
     if (p != NULL) {
-        cth__sim_block *block =
-            (cth__sim_block *)(void *)((char *)p -
-                                       (sizeof *block % 16 == 0 ? 0 : 16 - sizeof *block % 16)) -
-            1;
-        if (block->prev != NULL) {
-            block->prev->next = block->next;
-        } else {
-            cth__sim.blocks = block->next;
+        cth__sim_block *block = (cth__sim_block *)(void *)((char *)p - CTH__BLOCK_HEAD);
+        if (block->freed) {
+            cth_sim_fail("freed", "a block of %zu bytes is freed twice", block->size);
         }
+        if (cth__m.n_freed < sizeof cth__m.freed / sizeof cth__m.freed[0]) {
+            block->freed = true; // kept until the schedule ends: nobody else gets the memory
+            cth__sim_set_freed(p, block->size, true);
+            return;
+        }
+        *(block->prev != NULL ? &block->prev->next : &cth__sim.blocks) = block->next;
         if (block->next != NULL) {
             block->next->prev = block->prev;
         }
@@ -2719,56 +4300,123 @@ static void cth__sim_free(void *p) {
     }
 }
 
+static void cth__sim_free_all(void) {
+    while (cth__sim.blocks != NULL) {
+        cth__sim_block *block = cth__sim.blocks;
+        cth__sim.blocks = block->next;
+        free(block);
+    }
+}
+
 static void cth__sim_scenario(void *arg) {
     (void)arg;
     cth__sim.result = cth__sim.scenario(cth__sim.arg);
+    cth__sim_holds_none();
+    cth__sim.returned = true;
     if (cth__sim.result != CTH_OK) {
         cth_sim_fail("check", "the scenario returned %s", cth_status_name(cth__sim.result));
     }
 }
 
+/* After a failed schedule its threads are left where they are. The stacks of fibers are used again
+   (`reuse`); but system threads stay behind, and under a leak checker all that they can reach. */
+static void cth__sim_abandon(bool reuse) {
+#    if CTH__FIBERS && !CTH__SANITIZER
+    if (cth__sim.fibers && reuse) {
+        for (size_t i = 0; i < cth__sim.n_threads; i++) {
+            cth__os_fiber_reset(&cth__sim.threads[i]->fiber, cth__sim_carry_fiber);
+            cth__sim_set(cth__sim.threads[i], CTH__SIM_FREE);
+        }
+        cth__sim_free_all();
+        return;
+    }
+#    endif
+    (void)reuse;
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        cth__sim_thread *thread = cth__sim.threads[i];
+        thread->abandoned = cth__sim.abandoned;
+        thread->blocks = i == 0 ? cth__sim.blocks : NULL;
+        cth__sim.abandoned = thread;
+        cth__sim.threads[i] = NULL;
+    }
+    cth__sim.n_threads = 0;
+    cth__sim.n_ready = 0;
+    cth__sim.blocks = NULL;
+}
+
 /* Run one schedule; false when it failed. */
 static bool cth__sim_schedule(uint64_t seed) {
     cth__hook_reset();
+    if (cth__m.n_cells > 4096 && !cth__sim.prune) {
+        cth__model_forget();
+    }
+    cth__sim_me = &cth__sim.controller;
     cth__sim_enter(seed);
-    if (cth__sim_start(cth__sim_scenario, NULL) == NULL) {
+    cth__sim_thread *first = cth__sim_start(cth__sim_scenario, NULL);
+    if (first == NULL) {
         cth__sim.failed = true;
         (void)snprintf(cth__sim.report.kind, sizeof cth__sim.report.kind, "no thread");
     } else {
-        cth__sim_hand_to(cth__sim.threads[0]);
-        cth__sim_sleep_real(&cth__sim.controller);
+        cth__sim_go(first, false);
     }
     if (!cth__sim.failed) {
         for (cth__sim_block *block = cth__sim.blocks; block != NULL; block = block->next) {
-            if (!block->keep) {
+            if (!block->keep && !block->freed) {
                 cth_sim_fail("memory left", "%zu bytes were not freed", block->size);
                 break;
             }
         }
     }
     cth__sim.active = false;
+    cth__sim_me = NULL;
     if (cth__sim.failed) {
-        // The threads stay behind, asleep, with all they can reach; kept findable for leak
-        // checkers.
-        for (size_t i = 0; i < cth__sim.n_threads; i++) {
-            cth__sim.threads[i]->abandoned = cth__sim.abandoned;
-            cth__sim.threads[i]->blocks = cth__sim.blocks;
-            cth__sim.abandoned = cth__sim.threads[i];
-            cth__sim.threads[i] = NULL;
-        }
-        cth__sim.n_threads = 0;
-        cth__sim.blocks = NULL;
+        cth__sim_abandon(true);
         return false;
     }
     for (size_t i = 0; i < cth__sim.n_threads; i++) {
-        cth__sim.threads[i]->state = CTH__SIM_FREE;
+        cth__sim_set(cth__sim.threads[i], CTH__SIM_FREE);
     }
-    while (cth__sim.blocks != NULL) {
-        cth__sim_block *block = cth__sim.blocks;
-        cth__sim.blocks = block->next;
-        free(block);
-    }
+    cth__sim_free_all();
     return true;
+}
+
+/* Look for a shorter schedule that fails in the same way: leave changes out, many at a time, then
+   fewer, down to single ones (after Zeller's ddmin). The last run is the one that is reported. */
+static void cth__sim_shrink(uint64_t seed) {
+    char kind[sizeof cth__sim.report.kind];
+    cth_sim_report *first = (cth_sim_report *)malloc(sizeof *first);
+    if (first == NULL) {
+        return;
+    }
+    *first = cth__sim.report;
+    cth__changes best = {NULL, 0, 0};
+    int tries = cth__sim.fibers && !CTH__SANITIZER ? 2000 : 60;
+    memcpy(kind, cth__sim.report.kind, sizeof kind);
+    cth__x_copy(&best, &cth__x.made);
+    cth__x.scripted = true;
+    for (size_t size = (best.n + 1) / 2; size > 0 && tries > 0;
+         size = size > 1 ? (size + 1) / 2 : 0) {
+        for (size_t at = 0; at < best.n && tries > 0; tries--) {
+            cth__x.script.n = 0;
+            for (size_t i = 0; i < best.n; i++) {
+                if (i < at || i >= at + size) {
+                    cth__x_append(&cth__x.script, best.list[i].at, best.list[i].value);
+                }
+            }
+            if (!cth__sim_schedule(seed) && strcmp(kind, cth__sim.report.kind) == 0) {
+                cth__x_copy(&best, &cth__x.made);
+            } else {
+                at += size;
+            }
+        }
+    }
+    cth__x_copy(&cth__x.script, &best);
+    if (cth__sim_schedule(seed) || strcmp(kind, cth__sim.report.kind) != 0) {
+        // The scenario keeps something from one schedule to the next: what was seen first stands.
+        cth__sim.report = *first;
+    }
+    free(first);
+    free(best.list);
 }
 
 CTH_API cth_status cth_sim_run(const cth_sim_desc *desc,
@@ -2783,44 +4431,99 @@ CTH_API cth_status cth_sim_run(const cth_sim_desc *desc,
         (cth__sim.whole && cth__sim_alive() > 1)) {
         return CTH_BUSY;
     }
+    if (!cth__sim_script(desc->schedule)) {
+        return CTH_INVALID;
+    }
     if (cth__sim.whole) { // until now the program was one schedule of its own: that one ends here
+        cth__sim_set(cth__sim.threads[0], CTH__SIM_FREE);
         free(cth__sim.threads[0]);
         cth__sim.threads[0] = cth__sim.threads[--cth__sim.n_threads];
+        if (cth__sim.n_threads > 0) {
+            cth__sim.threads[0]->index = 0;
+        }
         cth__sim.whole = false;
         cth__sim_me = NULL;
-        while (cth__sim.blocks != NULL) {
-            cth__sim_block *block = cth__sim.blocks;
-            cth__sim.blocks = block->next;
-            free(block);
-        }
+        cth__sim_free_all();
         cth__hook_end();
     }
     if (!cth__os_parker_init(&cth__sim.controller.parker)) {
         return CTH_NOMEM;
     }
+    const bool search = desc->strategy == CTH_SIM_EXHAUSTIVE;
     uint64_t seed = desc->seed != 0 ? desc->seed : 1;
-    uint64_t schedules = desc->schedules != 0 ? desc->schedules : 1000;
+    uint64_t schedules = desc->schedules != 0 ? desc->schedules : search ? 1000000 : 1000;
     const uint64_t first = seed;
-    if (cth__sim_env_seed(&seed)) {
-        schedules = 1;
+    const bool one = cth__sim_env_seed(&seed) || cth__x.scripted;
+    seed = cth__x.scripted ? 0 : seed; // the schedule says it all
+    schedules = one ? 1 : schedules;
+    if (cth__sim.fibers != (CTH__FIBERS && !desc->threads)) { // the carriers are of the other kind
+        cth__sim_abandon(false);
     }
+    cth__sim.fibers = CTH__FIBERS && !desc->threads;
     cth__sim.running = true;
     cth__sim.name = desc->name != NULL ? desc->name : "scenario";
     cth__sim.quiet = desc->quiet;
     cth__sim.faults = desc->faults | cth__sim_env_faults();
     cth__sim.max_steps = desc->max_steps != 0 ? desc->max_steps : 100000;
+    cth__sim.depth = desc->depth != 0 ? desc->depth : 3;
     cth__sim.scenario = scenario;
     cth__sim.arg = arg;
+    cth__sim.prune = search && !one;
+    cth__x.strategy = desc->strategy;
+    cth__x.bounds[CTH__PREEMPT] = desc->preemptions == 0 ? 2 : desc->preemptions;
+    cth__x.bounds[CTH__STALE] = desc->stale == 0 ? 1 : desc->stale;
+    cth__x.bounds[CTH__FAULT] = 1;
+    for (int i = 0; i < CTH__BUDGETS; i++) {
+        cth__x.bounds[i] = cth__x.bounds[i] < 0 ? 0 : cth__x.bounds[i];
+    }
+    cth__x.depth = 0;
+    cth__m.weak = cth__sim_env_weak(!desc->strong);
+    cth__model_forget();
     memset(&cth__sim.report, 0, sizeof cth__sim.report);
+    cth__os_on_crash(cth__sim_crashed);
     bool good = true;
+    bool more = true;
     uint64_t i;
     uint64_t steps = 0;
-    for (i = 0; i < schedules && good; i++) {
+    uint32_t restarts = 0;
+    for (i = 0; i < schedules && good && more; i++) {
+        const uint64_t sharing = cth__m.sharing;
         uint64_t at = first + i;
-        good = cth__sim_schedule(schedules == 1 ? seed : cth__mix64(&at));
+        seed = search ? 0 : schedules == 1 ? seed : cth__mix64(&at);
+        good = cth__sim_schedule(seed);
         steps += cth__sim.steps;
+        if (good && search && !one) {
+            const bool lost = cth__x.next < cth__x.depth;
+            if (cth__sim.prune && (lost || cth__m.sharing != sharing)) {
+                // Points that were left out may matter: from the beginning. Where addresses are
+                // others in each schedule that never ends, so then none is left out.
+                cth__x.depth = 0;
+                cth__sim.prune = !lost && ++restarts < 100;
+            } else if (lost) {
+                cth__sim_differs();
+                good = false;
+            } else {
+                more = cth__x_next_search();
+            }
+        }
     }
+    cth__sim.report.complete = search && !more;
+    if (!good) {
+        const uint64_t failed = cth__sim.seed;
+        cth__sim.prune = false;
+        if (!desc->no_shrink) {
+            cth__sim_shrink(failed);
+        }
+        if (!desc->quiet) {
+            (void)fflush(stdout);
+            (void)fputs(cth__sim.report.text, stderr);
+            (void)fflush(stderr);
+        }
+    }
+    cth__os_on_crash(NULL);
     cth__hook_reset();
+    cth__x.scripted = false;
+    cth__sim.prune = false;
     cth__sim.running = false;
     cth__sim.report.schedules = i;
     cth__sim.report.steps = steps;
@@ -2832,7 +4535,8 @@ CTH_API cth_status cth_sim_run(const cth_sim_desc *desc,
 
 static uint64_t cth__sim_entropy(void) {
     (void)cth__sim_self();
-    return cth__mix64(&cth__sim.rng);
+    uint64_t seed = cth__pick(UINT32_MAX, CTH__FIXED, cth__x_below(UINT32_MAX));
+    return cth__mix64(&seed);
 }
 
 static bool cth__sim_is_main(void) {
@@ -2850,46 +4554,59 @@ static int64_t cth__sim_native_id(void) {
 }
 
 static bool cth__sim_spin(void) {
-    return cth__sim_below(4) != 0;
+    return cth__pick(2, CTH__FIXED, cth__x_below(4) != 0) != 0;
 }
 
-#    define cth__os_handle     cth__sim_os_thread
-#    define cth__clock         cth__sim_clock
-#    define cth__wall          cth__sim_wall
-#    define cth__local_time    cth__sim_local_time
-#    define cth__wait_on       cth__sim_wait
-#    define cth__wake_on       cth__sim_wake
-#    define cth__yield_cpu     cth__sim_yield
-#    define cth__handle_start  cth__sim_thread_start
-#    define cth__handle_join   cth__sim_thread_join
-#    define cth__handle_detach cth__sim_thread_detach
-#    define cth__entropy       cth__sim_entropy
-#    define cth__cpu()         0U
-#    define cth__is_main       cth__sim_is_main
-#    define cth__native_id     cth__sim_native_id
-#    define cth__choose(n)     cth__sim_below(n)
-#    define cth__spurious()    cth__sim_spurious()
-#    define cth__spin_pause()  (void)0
-#    define cth__bind(self)    ((void)(cth__sim_self()->self = (self)))
+/* Order what came before with what comes after, through a lock that is not the kit's. */
+static void cth__sim_order(const volatile void *lock, int order) {
+    (void)cth__sim_self();
+    cth__cell *cell = cth__cell_of(lock);
+    cth__cell_atomic(cell, 0);
+    cth__sim_changed(cell, "use of", 0, order, "cthreads.h");
+}
+
+#    define cth__os_handle      cth__sim_os_thread
+#    define cth__clock          cth__sim_clock
+#    define cth__wall           cth__sim_wall
+#    define cth__local_time     cth__sim_local_time
+#    define cth__wait_on        cth__sim_wait
+#    define cth__wake_on        cth__sim_wake
+#    define cth__yield_cpu      cth__sim_yield
+#    define cth__handle_start   cth__sim_thread_start
+#    define cth__handle_join    cth__sim_thread_join
+#    define cth__handle_detach  cth__sim_thread_detach
+#    define cth__entropy        cth__sim_entropy
+#    define cth__cpu()          0U
+#    define cth__is_main        cth__sim_is_main
+#    define cth__native_id      cth__sim_native_id
+#    define cth__choose(n)      cth__pick_any(n)
+#    define cth__maybe(odds)    (cth__pick(2, CTH__OPEN_TO, cth__x_below(odds) == 0) != 0)
+#    define cth__holds_none     cth__sim_holds_none
+#    define cth__order_by(p, o) cth__sim_order((p), memory_order_##o)
+#    define cth__spurious()     cth__sim_spurious()
+#    define cth__spin_pause()   (void)0
+#    define cth__bind(record)   ((void)(cth__sim_self()->self = (record)))
 #  else
-#    define cth__os_handle     cth__os_thread
-#    define cth__clock         cth__os_now
-#    define cth__wall          cth__os_wall
-#    define cth__local_time    cth__os_local_time
-#    define cth__wait_on       cth__os_wait
-#    define cth__wake_on       cth__os_wake
-#    define cth__yield_cpu     cth__os_yield
-#    define cth__handle_start  cth__os_thread_start
-#    define cth__handle_join   cth__os_thread_join
-#    define cth__handle_detach cth__os_thread_detach
-#    define cth__entropy       cth__os_entropy
-#    define cth__cpu           cth__os_cpu
-#    define cth__is_main       cth__os_is_main
-#    define cth__native_id     cth__os_native_id
-#    define cth__choose(n)     0U    // which of n equally right things to do
-#    define cth__spurious()    false // whether a condition wait ends for no reason
-#    define cth__spin_pause()  cth__os_pause()
-#    define cth__bind(self)    ((void)0)
+#    define cth__os_handle      cth__os_thread
+#    define cth__clock          cth__os_now
+#    define cth__wall           cth__os_wall
+#    define cth__local_time     cth__os_local_time
+#    define cth__wait_on        cth__os_wait
+#    define cth__wake_on        cth__os_wake
+#    define cth__yield_cpu      cth__os_yield
+#    define cth__handle_start   cth__os_thread_start
+#    define cth__handle_join    cth__os_thread_join
+#    define cth__handle_detach  cth__os_thread_detach
+#    define cth__entropy        cth__os_entropy
+#    define cth__cpu            cth__os_cpu
+#    define cth__is_main        cth__os_is_main
+#    define cth__native_id      cth__os_native_id
+#    define cth__choose(n)      0U // which of n equally right things to do
+#    define cth__holds_none()   ((void)0)
+#    define cth__order_by(p, o) ((void)0)
+#    define cth__spurious()     false // whether a condition wait ends for no reason
+#    define cth__spin_pause()   cth__os_pause()
+#    define cth__bind(self)     ((void)0)
 #  endif
 
 /* -------------------------------------------------------------------------------------------------
@@ -2991,6 +4708,7 @@ typedef struct cth__self {
     cth__why why;
     cth__ptr *slots; // values of cth_local by slot; the array changes under the registry lock
     uint32_t n_slots;
+    struct cth__undo *undo; // the innermost CTH_ATOMICALLY block
     char error[128];
 } cth__self;
 
@@ -3012,12 +4730,16 @@ typedef struct cth__bucket {
     char pad[64 - 3 * sizeof(void *)];
 } cth__bucket;
 
-#  ifdef CTHREADS_SIM
-#    define CTH__BUCKETS 3 // so that strangers meet in one bucket often
+#  ifdef CTHREADS_SIM // small, so that few threads meet in one bucket and fill each table
+#    define CTH__BUCKETS 3
+#    define CTH__SEGMENT 4
+#    define CTH__WAKES   2
 #  else
 #    define CTH__BUCKETS 512
+#    define CTH__SEGMENT 64
+#    define CTH__WAKES   16
 #  endif
-#  define CTH__SEGMENTS   19 // numbers up to 2^24, in arrays of 64, 128, 256, ...
+#  define CTH__SEGMENTS   19 // of records by number, in arrays of CTH__SEGMENT, twice that, ...
 #  define CTH__LOCALS     1024
 #  define CTH__MAX_SIGNAL 64
 
@@ -3056,7 +4778,7 @@ static struct cth__global {
     cth__self *free_selves;
     uint32_t n_selves;
     cth__ptr selves[CTH__SEGMENTS];
-    cth__ptr first_selves[64]; // the first segment: the main thread's record needs no memory
+    cth__ptr first_selves[CTH__SEGMENT]; // the first one: the main thread's record needs no memory
     unsigned long cpu_mask[64];
 
     cth__ptr registry; // private lock: the list of threads, names, references, locals
@@ -3195,16 +4917,18 @@ static void cth__door_open(void) {
     while (cth__swap(&cth__g.door, 1, acquire) != 0) {
         cth__yield_cpu();
     }
+    CTH_SIM_WRITE(cth__g.door); // for all that it guards
 }
 
 static void cth__door_close(void) {
+    CTH_SIM_WRITE(cth__g.door);
     // [door.B] release: publishes the lists; pairs with [door.A].
     cth__store(&cth__g.door, 0, release);
 }
 
 static uint32_t cth__segment_of(uint32_t index, uint32_t *offset) {
     uint32_t segment = 0;
-    uint32_t size = 64;
+    uint32_t size = CTH__SEGMENT;
     while (index >= size) {
         index -= size;
         size <<= 1;
@@ -3227,8 +4951,16 @@ static cth__self *cth__self_by_number(uint32_t number) {
     }
     // [self.A] acquire: sees the array; pairs with [self.B].
     cth__ptr *array = (cth__ptr *)cth__load(&cth__g.selves[segment], acquire);
+    if (array == NULL) {
+        return NULL;
+    }
+    CTH_SIM_READ(*array);
     // [self.A] acquire: sees the record; pairs with [self.B].
-    return array == NULL ? NULL : (cth__self *)cth__load(&array[offset], acquire);
+    cth__self *self = (cth__self *)cth__load(&array[offset], acquire);
+    if (self != NULL) {
+        CTH_SIM_READ(*self);
+    }
+    return self;
 }
 
 /* Give a record its number, with the door open; false when memory is lacking. */
@@ -3241,14 +4973,16 @@ static bool cth__self_number(cth__self *self) {
     // relaxed: only changed with the door open.
     cth__ptr *array = (cth__ptr *)cth__load(&cth__g.selves[segment], relaxed);
     if (array == NULL) {
-        array = (cth__ptr *)cth__alloc(((size_t)64 << segment) * sizeof *array, true);
+        array = (cth__ptr *)cth__alloc(((size_t)CTH__SEGMENT << segment) * sizeof *array, true);
         if (array == NULL) {
             return false;
         }
+        CTH_SIM_WRITE(*array);
         // [self.B] release: publishes the zeroed array; pairs with [self.A].
         cth__store(&cth__g.selves[segment], (void *)array, release);
     }
     self->me = ++cth__g.n_selves << 8;
+    CTH_SIM_WRITE(*self);
     // [self.B] release: publishes the record; pairs with [self.A].
     cth__store(&array[offset], (void *)self, release);
     return true;
@@ -3296,6 +5030,13 @@ static void cth__self_enter(cth__self *self) {
     cth__tls = self;
     cth__me = self->me;
     cth__bind(self);
+}
+
+/* Be none. */
+static void cth__self_leave(void) {
+    cth__tls = NULL;
+    cth__me = 0;
+    cth__bind(NULL);
 }
 
 static cth__self *cth__adopt(void);
@@ -3395,6 +5136,7 @@ static void cth__lock(cth__ptr *lock, cth__self *self) {
     // [lock.A] acquire: sees what the last holder did; pairs with [lock.B].
     // relaxed on failure: the loop reads it again.
     if (CTH__LIKELY(cth__cas(lock, &found, (void *)1, acquire, relaxed))) {
+        CTH_SIM_WRITE(*lock); // for all that it guards
         return;
     }
     for (;;) {
@@ -3404,6 +5146,7 @@ static void cth__lock(cth__ptr *lock, cth__self *self) {
         if ((bits & 1) == 0) {
             // [lock.A] acquire, as above; the queue of sleepers stays in the word.
             if (cth__cas(lock, &found, (void *)(bits | 1), acquire, relaxed)) {
+                CTH_SIM_WRITE(*lock);
                 return;
             }
             continue;
@@ -3411,6 +5154,7 @@ static void cth__lock(cth__ptr *lock, cth__self *self) {
         if (bits == 1 && cth__spin(self, &used)) {
             continue;
         }
+        CTH_SIM_WRITE(self->lock_next);
         self->lock_next = (cth__self *)(bits & ~(uintptr_t)1);
         // relaxed: published by the compare-and-swap.
         cth__store(&self->lock_wake, 0, relaxed);
@@ -3427,6 +5171,7 @@ static void cth__lock(cth__ptr *lock, cth__self *self) {
 
 static void cth__unlock(cth__ptr *lock) {
     void *found = (void *)1;
+    CTH_SIM_WRITE(*lock);
     // [lock.B] release: publishes what was done under it; pairs with [lock.A].
     // relaxed on failure: read again below.
     if (CTH__LIKELY(cth__cas(lock, &found, NULL, release, relaxed))) {
@@ -3438,9 +5183,11 @@ static void cth__unlock(cth__ptr *lock) {
         cth__self *newest = (cth__self *)((uintptr_t)found & ~(uintptr_t)1);
         cth__self *oldest = newest;
         cth__self *before = NULL;
+        CTH_SIM_READ(oldest->lock_next);
         while (oldest->lock_next != NULL) {
             before = oldest;
             oldest = oldest->lock_next;
+            CTH_SIM_READ(oldest->lock_next);
         }
         // [lock.B] release, as above. Only the holder takes sleepers out, so the queue can only
         // have grown at its other end.
@@ -3449,6 +5196,7 @@ static void cth__unlock(cth__ptr *lock) {
                 continue;
             }
         } else {
+            CTH_SIM_WRITE(before->lock_next);
             before->lock_next = NULL;
             // [lock.B] release, as above; retried while new sleepers push themselves.
             while (!cth__cas(lock, &found, (void *)((uintptr_t)found & ~(uintptr_t)1), release,
@@ -3478,6 +5226,7 @@ static cth__bucket *cth__bucket_lock(const void *key, cth__self *self) {
 }
 
 static void cth__unlink(cth__bucket *bucket, cth__waiter *w) {
+    CTH_SIM_WRITE(*w);
     *(w->prev != NULL ? &w->prev->next : &bucket->head) = w->next;
     *(w->next != NULL ? &w->next->prev : &bucket->tail) = w->prev;
     w->queued = false;
@@ -3517,6 +5266,7 @@ static void cth__enqueue(cth__bucket *bucket,
         // relaxed: wakers see it through the bucket lock.
         cth__store(&self->claim, CTH__OPEN, relaxed);
     }
+    CTH_SIM_WRITE(*w);
     w->key = key;
     w->self = self;
     w->index = index;
@@ -3531,7 +5281,7 @@ static void cth__enqueue(cth__bucket *bucket,
 /* Sleeping threads whose claim was won: woken after the bucket is unlocked, as far as they fit. */
 typedef struct cth__wakes {
     size_t n;
-    cth__self *selves[16];
+    cth__self *selves[CTH__WAKES];
 } cth__wakes;
 
 static void cth__wake_all(cth__wakes *wakes) {
@@ -3562,7 +5312,8 @@ static bool cth__claim(cth__bucket *bucket, cth__waiter *w, uint32_t how, cth__w
         // [wait.A] release: publishes what the waker did; pairs with [wait.B].
         if (cth__cas(&self->claim, &found, won, release, relaxed)) {
             if (found == CTH__ASLEEP) {
-                if (wakes->n == sizeof wakes->selves / sizeof wakes->selves[0]) {
+                if (wakes->n == CTH__WAKES) {
+                    // slack: without it the array overflows, which no simulator sees.
                     cth__wake_all(wakes);
                 }
                 wakes->selves[wakes->n++] = self;
@@ -3700,7 +5451,8 @@ static cth_status cth__park(cth__self *self,
     }
 #  endif
     found = CTH__OPEN;
-    // [wait.B] acquire, needed on failure: sees what the waker did; pairs with [wait.A].
+    // [wait.B] acquire: on failure sees what the waker did; pairs with [wait.A].
+    // slack(acquire->relaxed): on success relaxed would do, but C11 wants it no weaker.
     if (cth__cas(&self->claim, &found, CTH__ASLEEP, acquire, acquire)) {
         found = CTH__ASLEEP;
     }
@@ -3733,12 +5485,13 @@ static cth_status cth__park(cth__self *self,
             }
             cth__unlock(&bucket->lock);
             until = CTH_FOREVER;
-            // [wait.B] acquire, as above.
-            if (found == CTH__POKED &&
-                cth__cas(&self->claim, &found, CTH__ASLEEP, acquire, acquire)) {
+            const bool poked = found == CTH__POKED;
+            // [wait.B] acquire, as above. slack(acquire->relaxed): as above
+            if (poked && cth__cas(&self->claim, &found, CTH__ASLEEP, acquire, acquire)) {
                 found = CTH__ASLEEP;
             }
-        } else if (cth__cas(&self->claim, &found, at_end, acquire, acquire)) { // [wait.B]
+            // [wait.B] acquire, as above. slack(acquire->relaxed): as above
+        } else if (cth__cas(&self->claim, &found, at_end, acquire, acquire)) {
             found = at_end;
         }
     }
@@ -3754,6 +5507,7 @@ static cth_status cth__park(cth__self *self,
         if (!woken || winner != i) {
             cth__remove(&records[i]);
         }
+        CTH_SIM_WRITE(records[i]); // it is the caller's again
     }
     const bool cancelled = woken && (n == 0 || winner == n);
     if (under_token && !cancelled) {
@@ -4126,8 +5880,7 @@ static void cth__foreign_end(void *p) {
     cth__self_enter(self);
     cth__thread_end(thread, self);
     cth__thread_gone(thread, self, false, 0);
-    cth__tls = NULL;
-    cth__me = 0;
+    cth__self_leave();
     if (self != &cth__g.main_self) {
         cth__self_recycle(self);
     }
@@ -4188,14 +5941,18 @@ static void cth__fork_handler(void) {
 static void cth__setup(void) {
     uint32_t found = 0;
     // [setup.A] acquire: sees the state set up; pairs with [setup.B].
+    // slack: here and below, in the simulator the first thread has set up before others start.
     if (cth__load(&cth__g.state, acquire) == 2) {
+        CTH_SIM_READ(cth__g.state);
         return;
     }
-    // [setup.A] acquire, as above; relaxed on failure: read again below.
+    // [setup.A] acquire, as above; relaxed on failure: read again below. slack: as above
     if (!cth__cas(&cth__g.state, &found, 1, acquire, relaxed)) {
-        while (cth__load(&cth__g.state, acquire) != 2) { // [setup.A] acquire, as above
+        // [setup.A] acquire, as above. slack: as above
+        while (cth__load(&cth__g.state, acquire) != 2) {
             cth__yield_cpu();
         }
+        CTH_SIM_READ(cth__g.state);
         return;
     }
     cth_thread *main = &cth__g.main;
@@ -4216,7 +5973,8 @@ static void cth__setup(void) {
         (void)atexit(cth__exit_handler);
         cth__os_on_fork(cth__fork_handler);
     }
-    // [setup.B] release: publishes all of it; pairs with [setup.A].
+    CTH_SIM_WRITE(cth__g.state); // for all of it
+    // [setup.B] release: publishes all of it; pairs with [setup.A]. slack: as above
     cth__store(&cth__g.state, 2, release);
 }
 
@@ -4241,6 +5999,7 @@ static cth_thread *cth__thread_new(const char *name, const char *prefix, uint32_
     } else {
         (void)snprintf(kept->text, sizeof kept->text, "%s-%u", prefix, (unsigned)number);
     }
+    CTH_SIM_WRITE(kept->text);
     // relaxed: the record is nobody else's yet.
     cth__store(&thread->name, (void *)kept, relaxed);
     return thread;
@@ -4314,6 +6073,8 @@ static void cth__thread_main(void *p) {
 #  endif
     self->token = thread->cancel;
     thread->result = thread->fn(thread->arg);
+    CTH_SIM_WRITE(thread->result);
+    cth__holds_none();
     if (thread->result != CTH_OK) {
         cth__hook_call(thread, thread->result,
                        self->error[0] != '\0' ? self->error : cth_status_text(thread->result));
@@ -4323,8 +6084,7 @@ static void cth__thread_main(void *p) {
     cth__thread_gone(thread, self, counted, generation);
     // Another thread may become this record next; what still runs here (destructors of
     // thread-specific data) would be adopted anew.
-    cth__tls = NULL;
-    cth__me = 0;
+    cth__self_leave();
     cth__self_recycle(self);
 }
 
@@ -4452,6 +6212,7 @@ CTH_API cth_status cth_thread_join_until(cth_thread *thread,
     }
     for (;;) {
         // [thread.B] acquire: sees the thread's life; pairs with [thread.A].
+        // slack: the join of the system's thread orders it as well.
         if (cth__load(&thread->state, acquire) == CTH__ENDED) {
             break;
         }
@@ -4486,6 +6247,7 @@ CTH_API cth_status cth_thread_join_until(cth_thread *thread,
     }
     cth__handle_join(&thread->os);
     if (result != NULL) {
+        CTH_SIM_READ(thread->result);
         *result = thread->result;
     }
     return CTH_OK;
@@ -4554,6 +6316,7 @@ CTH_API cth_thread *cth_thread_retain(cth_thread *thread) {
     cth__self *self = cth__self_get();
     if (thread != NULL && self != NULL) {
         cth__lock(&cth__g.registry, self);
+        CTH_SIM_WRITE(thread->refs);
         thread->refs++;
         cth__unlock(&cth__g.registry);
     }
@@ -4566,6 +6329,7 @@ CTH_API void cth_thread_release(cth_thread *thread) {
         return; // without memory for a record nothing can be given back; the handle stays
     }
     cth__lock(&cth__g.registry, self);
+    CTH_SIM_WRITE(thread->refs);
     const bool last = --thread->refs == 0;
     // relaxed, twice: under the registry lock.
     if (last && cth__load(&thread->flags, relaxed) == 0 && !cth__of_parent(thread)) {
@@ -4594,6 +6358,7 @@ CTH_API const char *cth_thread_name(const cth_thread *thread) {
     // [name.A] acquire: sees the text; pairs with [name.B].
     const cth__name *name =
         (const cth__name *)cth__load((cth__ptr *)(uintptr_t)&thread->name, acquire);
+    CTH_SIM_READ(name->text);
     return name->text;
 }
 
@@ -4607,6 +6372,7 @@ CTH_API cth_status cth_thread_set_name(cth_thread *thread, const char *name) {
         return CTH_NOMEM;
     }
     (void)snprintf(kept->text, sizeof kept->text, "%s", name);
+    CTH_SIM_WRITE(kept->text);
     cth__lock(&cth__g.registry, self);
     // relaxed: changes under the registry lock; the old text stays for those who have seen it.
     cth__name *old = (cth__name *)cth__load(&thread->name, relaxed);
@@ -4756,8 +6522,8 @@ static bool cth__local_room(cth_local *local, cth__self *self) {
     if (slot == 0) {
         good = false;
     } else {
-        // [local.A] release: the slot is in the table; pairs with [local.B].
-        cth__store(&local->slot, slot, release);
+        // relaxed: what it names is read under the registry lock.
+        cth__store(&local->slot, slot, relaxed);
     }
     cth__unlock(&cth__g.registry);
     return good;
@@ -4768,8 +6534,8 @@ CTH_API void *cth_local_get(cth_local *local) {
     if (self == NULL) {
         return NULL;
     }
-    // [local.B] acquire: sees the table's entry; pairs with [local.A].
-    uint32_t slot = cth__load(&local->slot, acquire);
+    // relaxed: a place in this thread's own array, or a number too large for it.
+    uint32_t slot = cth__load(&local->slot, relaxed);
     if (slot == 0 || slot > self->n_slots) {
         if (!cth__local_room(local, self)) {
             return NULL;
@@ -4856,6 +6622,50 @@ CTH_API void cth_local_destroy(cth_local *local) {
 }
 
 #  ifdef CTHREADS_SIM
+#    if CTH__FIBERS
+static void cth__hook_become(void *record) {
+    cth__self *self = (cth__self *)record;
+    cth__tls = self;
+    cth__me = self != NULL ? self->me : 0;
+}
+#    endif
+
+static const char *cth__hook_name(void *record) {
+    const cth_thread *thread = ((cth__self *)record)->thread;
+    // relaxed: one thread runs.
+    return thread == NULL
+               ? "a thread"
+               : ((cth__name *)atomic_load_explicit(&thread->name, memory_order_relaxed))->text;
+}
+
+/* What a report calls a word of the kit's own; false for others. */
+static bool cth__hook_global(const volatile void *p, char *text, size_t size) {
+    const uintptr_t at = (uintptr_t)p;
+    const uintptr_t begin = (uintptr_t)&cth__g;
+    const char *name = "the kit's state";
+    for (size_t i = 0; i < cth__sim.n_threads; i++) {
+        const uintptr_t self = (uintptr_t)cth__sim.threads[i]->self;
+        if (self != 0 && at >= self && at < self + sizeof(cth__self)) {
+            (void)snprintf(text, size, "the record of %s", cth__hook_name((void *)self));
+            return true;
+        }
+    }
+    if (at < begin || at >= begin + sizeof cth__g) {
+        return false;
+    }
+    if (at == (uintptr_t)&cth__g.door) {
+        name = "the door";
+    } else if (at == (uintptr_t)&cth__g.registry) {
+        name = "the registry's lock";
+    } else if (at == (uintptr_t)&cth__g.tree) {
+        name = "the lock of the tokens";
+    } else if (at >= (uintptr_t)cth__g.buckets && at < (uintptr_t)(cth__g.buckets + CTH__BUCKETS)) {
+        name = "a bucket's lock";
+    }
+    (void)snprintf(text, size, "%s", name);
+    return true;
+}
+
 static void cth__hook_reset(void) {
     memset(&cth__g, 0, sizeof cth__g);
     cth__tls = NULL;
@@ -4889,7 +6699,8 @@ static void cth__hook_describe(void *record, char *text, size_t size) {
         (void)snprintf(which, sizeof which, " of %s",
                        ((cth__name *)CTH__SEE(&((const cth_thread *)object)->name))->text);
     } else if (object != NULL) {
-        (void)snprintf(which, sizeof which, " #%u", (unsigned)cth__sim_number(object));
+        which[0] = ' ';
+        cth__sim_called(object, which + 1, sizeof which - 1);
     }
     if (owner != NULL) {
         const uint32_t number = CTH__SEE(owner) >> 8;
@@ -4929,7 +6740,7 @@ static void cth__hook_describe(void *record, char *text, size_t size) {
 static bool cth__starving(const cth__waiter *w) {
 #  ifdef CTHREADS_SIM
     (void)w;
-    return cth__choose(4) == 0;
+    return cth__maybe(4);
 #  else
     return cth__clock() - w->since >= CTH__PATIENCE;
 #  endif
@@ -4966,6 +6777,7 @@ CTH_API CTH__NOINLINE cth_status cth__mutex_lock_slow(cth_mutex *mutex, cth_time
         if ((found & CTH__OWNER) == 0) {
             // [mutex.A] acquire: sees what the last holder did; pairs with [mutex.B], [mutex.C].
             if (cth__cas(&mutex->word, &found, found | self->me, acquire, relaxed)) {
+                CTH__HOLDS(&mutex->word, 1);
                 return CTH_OK;
             }
             continue;
@@ -5011,6 +6823,7 @@ CTH_API CTH__NOINLINE cth_status cth__mutex_lock_slow(cth_mutex *mutex, cth_time
         uint32_t won;
         const cth_status status = cth__park(self, &w, 1, &desc, &won);
         if (status != CTH_OK || (won & CTH__HANDED) != 0) {
+            CTH__HOLDS(&mutex->word, status == CTH_OK);
             return status;
         }
         spun_out = deadline == 0;
@@ -5025,6 +6838,7 @@ CTH_API CTH__NOINLINE cth_status cth__mutex_unlock_slow(cth_mutex *mutex) {
     if (self == NULL || (word & CTH__OWNER) != self->me) {
         return CTH_NOT_OWNER;
     }
+    CTH__HOLDS(&mutex->word, -1);
     cth__wakes wakes = {0};
     cth__bucket *bucket = cth__bucket_lock(mutex, self);
     cth__waiter *w = cth__first(bucket, mutex);
@@ -5032,8 +6846,8 @@ CTH_API CTH__NOINLINE cth_status cth__mutex_unlock_slow(cth_mutex *mutex) {
     // one that gives up may free it too. Until the bucket is unlocked no queued thread can.
     while (w != NULL && cth__starving(w)) {
         cth__self *heir = w->self;
-        // [mutex.C] release: publishes the critical section to the heir; pairs with [mutex.A].
-        cth__store(&mutex->word, heir->me | cth__others(bucket, w, mutex), release);
+        // relaxed: the claim publishes the critical section to the heir, and nobody else takes it.
+        cth__store(&mutex->word, heir->me | cth__others(bucket, w, mutex), relaxed);
         if (cth__claim(bucket, w, CTH__HANDED, &wakes)) {
             cth__bucket_close(bucket, &wakes);
             return CTH_OK;
@@ -5164,8 +6978,9 @@ static bool cth__hand_to_readers(cth_rwlock *rwlock, cth__bucket *bucket, cth__w
          w = cth__next(bucket, w, rwlock)) {
         n += w->data == &cth__wants_read;
     }
-    // [rwlock.B] release: publishes to the heirs; pairs with [rwlock.A]. SLEEPERS may be wrong.
-    cth__store(&rwlock->word, n * CTH__READER | CTH__SLEEPERS, release);
+    // relaxed: the claims publish to the heirs, the bucket's lock to other readers, who have to
+    // come here because of SLEEPERS, which may be wrong.
+    cth__store(&rwlock->word, n * CTH__READER | CTH__SLEEPERS, relaxed);
     (void)cth__claim_readers(bucket, rwlock, CTH__HANDED, wakes, &lost);
     if (lost == 0) {
         return true; // the lock may be gone
@@ -5177,8 +6992,9 @@ static bool cth__hand_to_readers(cth_rwlock *rwlock, cth__bucket *bucket, cth__w
         if (cth__readers(found) == lost) {
             return false;
         }
-        // [rwlock.C] release: pairs with [rwlock.D]; acquire on failure, as above.
-    } while (!cth__cas(&rwlock->word, &found, found - lost * CTH__READER, acq_rel, acquire));
+        // [rwlock.D] acquire: after a failure, as above.
+        // slack(acquire->relaxed): on success relaxed would do, but C11 wants it no weaker.
+    } while (!cth__cas(&rwlock->word, &found, found - lost * CTH__READER, acquire, acquire));
     return true;
 }
 
@@ -5202,9 +7018,9 @@ static void cth__rwlock_pass(cth_rwlock *rwlock,
                 continue;
             }
             cth__self *heir = w->self;
-            // [rwlock.B] release: publishes to the heir; pairs with [rwlock.D].
+            // relaxed: the claim publishes to the heir, and nobody else takes it.
             cth__store(&rwlock->word, heir->me | CTH__WRITING | cth__others(bucket, w, rwlock),
-                       release);
+                       relaxed);
             if (cth__claim(bucket, w, CTH__HANDED, wakes)) {
                 return;
             }
@@ -5252,6 +7068,7 @@ CTH_API CTH__NOINLINE cth_status cth__read_lock_slow(cth_rwlock *rwlock, cth_tim
             }
             // [rwlock.A] acquire: sees what the last writer did; pairs with [rwlock.B].
             if (cth__cas(&rwlock->word, &found, found + CTH__READER, acquire, relaxed)) {
+                CTH__HOLDS(&rwlock->word, 1);
                 return CTH_OK;
             }
             continue;
@@ -5284,6 +7101,7 @@ CTH_API CTH__NOINLINE cth_status cth__read_lock_slow(cth_rwlock *rwlock, cth_tim
         }
         if (in || cth__passed(deadline)) {
             cth__unlock(&bucket->lock);
+            CTH__HOLDS(&rwlock->word, in && !full);
             return full ? CTH_OVERFLOW : in ? CTH_OK : CTH_TIMEDOUT;
         }
         cth__enqueue(bucket, &w, rwlock, self, 0);
@@ -5296,6 +7114,7 @@ CTH_API CTH__NOINLINE cth_status cth__read_lock_slow(cth_rwlock *rwlock, cth_tim
         uint32_t won;
         const cth_status status = cth__park(self, &w, 1, &desc, &won);
         if (status != CTH_OK || (won & CTH__HANDED) != 0) {
+            CTH__HOLDS(&rwlock->word, status == CTH_OK);
             return status;
         }
         woken = true;
@@ -5339,11 +7158,13 @@ CTH_API CTH__NOINLINE cth_status cth__read_unlock_slow(cth_rwlock *rwlock) {
             continue;
         }
         // [rwlock.C] release: the reading happens before the next writer; pairs with [rwlock.D].
-        // acquire, needed on failure: as above.
+        // acquire on failure: with the bucket locked it may be the last reader now, as above.
+        // slack(acq_rel->release): on success release would do, but C11 wants it no weaker.
         if (cth__cas(&rwlock->word, &found, found - CTH__READER, acq_rel, acquire)) {
             break;
         }
     }
+    CTH__HOLDS(&rwlock->word, -1);
     if (bucket != NULL) {
         cth__bucket_close(bucket, &wakes);
     }
@@ -5386,6 +7207,7 @@ CTH_API CTH__NOINLINE cth_status cth__write_lock_slow(cth_rwlock *rwlock, cth_ti
             // [rwlock.D] acquire: sees what all before did; pairs with [rwlock.B], [rwlock.C].
             if (cth__cas(&rwlock->word, &found, found | self->me | CTH__WRITING, acquire,
                          relaxed)) {
+                CTH__HOLDS(&rwlock->word, 1);
                 return CTH_OK;
             }
             continue;
@@ -5426,6 +7248,7 @@ CTH_API CTH__NOINLINE cth_status cth__write_lock_slow(cth_rwlock *rwlock, cth_ti
             return status;
         }
         if ((won & CTH__HANDED) != 0) {
+            CTH__HOLDS(&rwlock->word, 1);
             return CTH_OK;
         }
     }
@@ -5451,6 +7274,7 @@ CTH_API CTH__NOINLINE cth_status cth__write_unlock_slow(cth_rwlock *rwlock) {
     if (!cth__writes(rwlock)) {
         return CTH_NOT_OWNER;
     }
+    CTH__HOLDS(&rwlock->word, -1);
     cth__wakes wakes = {0};
     cth__bucket *bucket = cth__bucket_lock(rwlock, cth__tls);
     cth__rwlock_pass(rwlock, bucket, false, &wakes);
@@ -5880,14 +7704,17 @@ CTH_API CTH__NOINLINE cth_status cth__event_wait_slow(cth_event *event, cth_time
         if (cth__passed(deadline)) {
             return CTH_TIMEDOUT;
         }
-        // [event.A] acquire, needed on failure: the word is looked at above.
-        if ((found & CTH__EVENT_SLEEPERS) == 0 &&
-            !cth__cas(&event->word, &found, found | CTH__EVENT_SLEEPERS, acquire, acquire)) {
+        const uint32_t marked = found | CTH__EVENT_SLEEPERS;
+        // [event.A] acquire: after a failure the word is looked at above.
+        // slack(acquire->relaxed): on success relaxed would do, but C11 wants it no weaker.
+        if (found != marked && !cth__cas(&event->word, &found, marked, acquire, acquire)) {
             continue;
         }
         cth__waiter w;
         cth__bucket *bucket = cth__bucket_lock(event, self);
-        found = cth__load(&event->word, acquire); // [event.A] acquire, as above
+        // [event.A] acquire, as above. slack: who frees this waiter holds the bucket's lock, which
+        // orders it; with acquire a later setter's work is seen too.
+        found = cth__load(&event->word, acquire);
         if ((found & CTH__EVENT_SET) != 0 || found / CTH__EVENT_ONCE != count ||
             (found & CTH__EVENT_SLEEPERS) == 0) {
             cth__unlock(&bucket->lock);
@@ -6388,22 +8215,23 @@ CTH_API void cth__all_leave(cth__all *all) {
     all->done = true;
 }
 
-// The innermost CTH_ATOMICALLY block of the thread.
-static _Thread_local cth__undo *cth__undo_top;
-
 CTH_API bool cth__undo_enter(cth__undo *undo, void *object, void *saved, size_t size) {
     undo->object = object;
     undo->saved = saved;
     undo->size = size;
-    undo->outer = cth__undo_top;
-    cth__undo_top = undo;
+    cth__self *self = cth__self_get();
+    if (self == NULL) { // only under an mtx_t: the other locks have given the thread its record
+        cth__panic_status("CTH_ATOMICALLY", CTH_NOMEM);
+    }
+    undo->outer = self->undo;
+    self->undo = undo;
     memcpy(saved, object, size);
     return true;
 }
 
 CTH_API void cth__undo_leave(void *p) {
     cth__undo *undo = (cth__undo *)p;
-    cth__undo_top = undo->outer;
+    cth__tls->undo = undo->outer;
     if (undo->rollback) {
         memcpy(undo->object, undo->saved, undo->size);
     }
@@ -6412,14 +8240,15 @@ CTH_API void cth__undo_leave(void *p) {
 }
 
 CTH_API void cth__undo_mark(void) {
-    if (cth__undo_top == NULL) {
+    if (cth__tls == NULL || cth__tls->undo == NULL) {
         cth__panic("CTH_ROLLBACK outside of CTH_ATOMICALLY");
     }
-    cth__undo_top->rollback = true;
+    cth__tls->undo->rollback = true;
 }
 
 #  if CTH__HAS_THREADS_H
 static void cth__scope_leave_mtx(void *lock) {
+    cth__order_by(lock, release);
     if (mtx_unlock((mtx_t *)lock) != thrd_success) {
         cth__panic_status("end of CTH_WITH on an mtx_t", CTH_INVALID);
     }
@@ -6433,6 +8262,7 @@ CTH_API cth__scope cth__scope_mtx(mtx_t *lock) {
     while ((result = mtx_trylock(lock)) == thrd_busy) {
         cth_yield();
     }
+    cth__order_by(lock, acquire);
 #    else
     const int result = mtx_lock(lock);
 #    endif

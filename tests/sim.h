@@ -32,63 +32,164 @@
 
 typedef cth_status (*sim_fn)(void *arg);
 
+/* How many schedules all runs of this program have had, by strategy; printed at its end, where
+   tests/tools/sim_run.py adds them up. */
+static struct {
+    uint64_t schedules[3];
+    unsigned scenarios, complete, planted;
+    bool printed;
+} sim_totals;
+
+static void sim_print_totals(void) {
+    printf("sim totals: %llu random, %llu pct, %llu exhaustive, %u scenarios, %u complete, %u "
+           "planted\n",
+           (unsigned long long)sim_totals.schedules[CTH_SIM_RANDOM],
+           (unsigned long long)sim_totals.schedules[CTH_SIM_PCT],
+           (unsigned long long)sim_totals.schedules[CTH_SIM_EXHAUSTIVE], sim_totals.scenarios,
+           sim_totals.complete, sim_totals.planted);
+    (void)fflush(stdout);
+}
+
+static inline void sim_count(const cth_sim_desc *desc) {
+    if (!sim_totals.printed) {
+        sim_totals.printed = true;
+        (void)atexit(sim_print_totals);
+    }
+    sim_totals.schedules[desc->strategy] += desc->report->schedules;
+}
+
+/* SIM_FACTOR multiplies; where threads cannot be fibers (ThreadSanitizer, i386) there is time for a
+   tenth. */
 static inline uint64_t sim_scaled(uint64_t schedules) {
     const char *factor = getenv("SIM_FACTOR");
-    const double scaled = (double)schedules * (factor != NULL ? strtod(factor, NULL) : 1.0);
+    const double scaled = (double)schedules * (factor != NULL ? strtod(factor, NULL) : 1.0) *
+                          (CTH__FIBERS && !SIM_ASAN ? 1.0 : 0.1);
     return scaled < 1 ? 1 : (uint64_t)scaled;
 }
 
-/* Run the scenario; every schedule must pass. */
-static inline void sim_pass(const char *name, sim_fn fn, unsigned faults, uint64_t schedules) {
+static const char *const sim_strategies[] = {"random", "PCT", "exhaustive"};
+
+/* Run the scenario with one strategy; every schedule must pass. */
+static inline void sim_run(const char *name,
+                           sim_fn fn,
+                           unsigned faults,
+                           cth_sim_strategy strategy,
+                           uint64_t schedules) {
     cth_sim_report report;
-    const cth_sim_desc desc = {
-        .name = name, .schedules = sim_scaled(schedules), .faults = faults, .report = &report};
+    const cth_sim_desc desc = {.name = name,
+                               .strategy = strategy,
+                               .schedules = schedules,
+                               .faults = faults,
+                               .report = &report};
     CHECK_STATUS(cth_sim_run(&desc, fn, NULL), CTH_OK);
-    printf("     %s: %llu schedules, %llu steps\n", name, (unsigned long long)report.schedules,
-           (unsigned long long)report.steps);
+    sim_count(&desc);
+    printf("     %s: %s, %llu schedules, %llu steps%s\n", name, sim_strategies[strategy],
+           (unsigned long long)report.schedules, (unsigned long long)report.steps,
+           report.complete ? ", complete" : "");
+    if (strategy == CTH_SIM_EXHAUSTIVE && CTH__FIBERS && !SIM_ASAN) {
+        CHECK(report.complete || getenv("CTHREADS_SIM_SEED") != NULL);
+        sim_totals.complete++;
+    }
+}
+
+/* Half of the schedules by a random walk, half with random priorities. */
+static inline void sim_pass(const char *name, sim_fn fn, unsigned faults, uint64_t schedules) {
+    sim_totals.scenarios++;
+    sim_run(name, fn, faults, CTH_SIM_RANDOM, sim_scaled(schedules));
+    sim_run(name, fn, faults, CTH_SIM_PCT, sim_scaled(schedules));
 }
 #define SIM_PASS(fn, faults, schedules) sim_pass(#fn, (fn), (faults), (schedules))
 
 /* Whether the bug of a planted-bug scenario is in it; a scenario asks wherever the two differ. */
 static bool planted;
 
-/* Run a scenario as it should be, which must pass, and then with its planted bug: some schedule
-   must fail in the way `kind`. That bugs of this sort are found makes the passing runs mean
-   something. */
+/* Run a scenario as it should be, which must pass, and then with its planted bug: the random walk,
+   or else random priorities, must find a schedule that fails in the way `kind`. That bugs of this
+   sort are found makes the passing runs mean something. */
 static inline void sim_found(const char *name, sim_fn fn, unsigned faults, const char *kind) {
     cth_sim_report report;
-    cth_sim_desc desc = {.name = name,
-                         .schedules = sim_scaled(300),
-                         .max_steps = 20000,
-                         .faults = faults,
-                         .report = &report};
+    cth_sim_desc desc = {.name = name, .max_steps = 20000, .faults = faults, .report = &report};
+    bool found = false;
     planted = false;
-    CHECK_STATUS(cth_sim_run(&desc, fn, NULL), CTH_OK);
-    planted = true;
-    desc.schedules = 20000;
-    desc.quiet = true;
-    CHECK_STATUS(cth_sim_run(&desc, fn, NULL), CTH_FAILED);
-    CHECK_STR(report.kind, kind);
-    CHECK(strstr(report.text, name) != NULL);
-    printf("     %s: found by schedule %llu\n", name, (unsigned long long)report.schedules);
+    printf("     %s: found by schedule", name);
+    for (int strategy = CTH_SIM_RANDOM; strategy <= CTH_SIM_EXHAUSTIVE; strategy++) {
+        desc.strategy = (cth_sim_strategy)strategy;
+        desc.schedules = sim_scaled(600);
+        desc.quiet = false;
+        planted = false;
+        CHECK_STATUS(cth_sim_run(&desc, fn, NULL), CTH_OK);
+        sim_count(&desc);
+        planted = true;
+        desc.schedules = CTH__FIBERS ? 20000 : 3000;
+        desc.quiet = true;
+        const cth_status status = cth_sim_run(&desc, fn, NULL);
+        sim_count(&desc);
+        planted = false;
+        if (status == CTH_FAILED) {
+            CHECK_STR(report.kind, kind);
+            CHECK(strstr(report.text, name) != NULL);
+            printf(" %llu (%s)", (unsigned long long)report.schedules, sim_strategies[strategy]);
+            found = true;
+        } else {
+            printf(" - (%s)", sim_strategies[strategy]);
+        }
+        CHECK(found || strategy != CTH_SIM_PCT);
+    }
+    printf("\n");
+    sim_totals.planted++;
 }
 #define SIM_FOUND(fn, faults, kind) sim_found(#fn, (fn), (faults), (kind))
 
+/* In a complete search the harness's own part of a scenario (starting and joining threads) is not
+   explored; what the threads run is. */
+static bool sim_calm;
+static struct sim_job {
+    cth_thread_fn fn;
+    void *arg;
+} sim_jobs[8];
+static unsigned sim_n_jobs;
+
+static cth_status sim_explored(void *arg) {
+    const struct sim_job *job = (const struct sim_job *)arg;
+    cth_sim_explore(true);
+    const cth_status status = job->fn(job->arg);
+    cth_sim_explore(false);
+    return status;
+}
+
 /* Give the calling thread its record, which may need several tries when allocations fail. */
 static inline void sim_begin(void) {
+    sim_n_jobs = 0;
     while (cth_thread_current() == NULL) {
         cth_yield();
     }
 }
 
+/* Every schedule with at most two preemptions, one old value seen, and one fault. */
+static inline void sim_complete(const char *name, sim_fn fn, unsigned faults) {
+    sim_calm = true;
+    sim_run(name, fn, faults, CTH_SIM_EXHAUSTIVE, CTH__FIBERS && !SIM_ASAN ? 50000000 : 2000);
+    sim_calm = false;
+}
+#define SIM_COMPLETE(fn, faults) sim_complete(#fn, (fn), (faults))
+
 /* Start a thread, as often as it takes. */
 static inline cth_thread *sim_spawn_with(cth_thread_fn fn, void *arg, const cth_thread_desc *desc) {
     cth_thread *thread = NULL;
     cth_status status;
+    if (sim_calm) {
+        CTH_SIM_CHECK(sim_n_jobs < 8);
+        sim_jobs[sim_n_jobs].fn = fn;
+        sim_jobs[sim_n_jobs].arg = arg;
+        fn = sim_explored;
+        arg = &sim_jobs[sim_n_jobs++];
+        cth_sim_explore(false);
+    }
     while ((status = cth_thread_spawn(&thread, fn, arg, desc)) != CTH_OK) {
         CTH_SIM_CHECK(status == CTH_AGAIN || status == CTH_NOMEM);
         CTH_SIM_CHECK(thread == NULL);
     }
+    cth_sim_explore(true);
     return thread;
 }
 
@@ -99,9 +200,11 @@ static inline cth_thread *sim_spawn(cth_thread_fn fn, void *arg) {
 /* Join and release; the thread must have returned CTH_OK. */
 static inline void sim_join(cth_thread *thread) {
     cth_status result = CTH_BROKEN;
+    cth_sim_explore(!sim_calm);
     CTH_SIM_CHECK(cth_thread_join(thread, &result) == CTH_OK);
     CTH_SIM_CHECK(result == CTH_OK);
     cth_thread_release(thread);
+    cth_sim_explore(true);
 }
 
 /* Start `n` threads on the same argument, join them all. */
@@ -115,15 +218,27 @@ static inline void sim_together(cth_thread_fn fn, void *arg, size_t n) {
     }
 }
 
+/* Let the threads started so far run until they wait, without exploring how. Passes time when all
+   wait. */
+static inline void sim_settle(void) {
+    cth_sim_explore(false);
+    for (int i = 0; i < 6; i++) {
+        cth_yield();
+    }
+    cth_sim_explore(true);
+}
+
 /* A deadline which the simulator may let pass: some milliseconds of virtual time. */
 static inline cth_time sim_soon(void) {
     return cth_after(CTH_MS(1 + cth_sim_choose(3)));
 }
 
 /* Fill an object that was just used for the last time, as if another owner had the memory now. A
-   later write of the kit is seen by sim_untouched, a read by AddressSanitizer. */
+   later write of the kit is seen by sim_untouched, a read by AddressSanitizer, an atomic operation
+   by the simulator. */
 static inline void sim_gone(void *object, size_t size) {
     memset(object, 0xdd, size);
+    cth__sim_freed(object, size, 1);
 #if SIM_ASAN
     __asan_poison_memory_region(object, size);
 #endif
@@ -133,6 +248,7 @@ static inline void sim_untouched(void *object, size_t size) {
 #if SIM_ASAN
     __asan_unpoison_memory_region(object, size);
 #endif
+    cth__sim_freed(object, size, 0);
     for (size_t i = 0; i < size; i++) {
         CTH_SIM_CHECK(((unsigned char *)object)[i] == 0xdd);
     }

@@ -453,7 +453,7 @@ static void finds_read_after_unlock(void) {
     SIM_FOUND(reads_after_unlock, 0, "check");
 }
 static void finds_missing_unlock(void) {
-    SIM_FOUND(never_unlocked, 0, "deadlock");
+    SIM_FOUND(never_unlocked, 0, "lock left");
 }
 
 /* -- how fast -----------------------------------------------------------------------------------

@@ -378,6 +378,7 @@ static cth_status freed_by_reader(void *arg) {
             last = c->users == 0;
             CTH_SIM_CHECK(cth_rwlock_read_unlock(&c->lock) == CTH_OK);
         }
+        cth_yield();
     }
     sim_gone(c, sizeof *c);
     sim_join(writer);

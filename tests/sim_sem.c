@@ -376,7 +376,7 @@ static cth_status stock_taker(void *arg) {
             continue;
         }
         uint32_t ticket = cth__load(&tickets, relaxed);
-        while (ticket == 0 || !cth__cas(&tickets, &ticket, ticket - 1, relaxed, relaxed)) {
+        while (ticket == 0 || !cth__cas(&tickets, &ticket, ticket - 1, acquire, relaxed)) {
             cth__wait_on(NULL, &tickets, 0, CTH_FOREVER);
             ticket = cth__load(&tickets, relaxed);
         }
@@ -392,7 +392,7 @@ static cth_status wakes_only_from_empty(void *arg) {
     cth_thread *b = sim_spawn(stock_taker, NULL);
     for (int i = 0; i < 2; i++) {
         if (cth__add(&stock, 1, release) == 0 || !planted) {
-            (void)cth__add(&tickets, 1, relaxed);
+            (void)cth__add(&tickets, 1, release);
             cth__wake_on(NULL, &tickets);
         }
     }

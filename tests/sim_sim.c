@@ -1,4 +1,4 @@
-/* sim_sim.c - the simulator itself: reports, replay, virtual time, faults, whole programs
+/* sim_sim.c - the simulator itself: runs, virtual time, faults, threads, whole programs
 
    It starts itself with a mode as argument to see how a whole program behaves.
 
@@ -9,157 +9,30 @@
 #include "cthreads.h"
 #include "test.h"
 #include "sim.h"
+#include <errno.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static cth_mutex lock;
-static cth_mutex other;
+static cth__word word;
 static cth_event event;
 static int count; // kept over schedules
 
 static void fresh(void) {
     static const cth_mutex no_mutex = CTH_MUTEX_INIT;
     static const cth_event no_event = CTH_EVENT_INIT;
-    lock = other = no_mutex;
+    lock = no_mutex;
+    atomic_init(&word, 0);
     event = no_event;
     sim_begin();
 }
 
-/* -- reports and replay -------------------------------------------------------------------------
+/* -- runs ---------------------------------------------------------------------------------------
  */
-
-static cth_status lock_two(void *arg) {
-    const bool swapped = *(bool *)arg;
-    CTH_WITH(swapped ? &other : &lock) {
-        CTH_WITH(swapped ? &lock : &other) {
-            count++;
-        }
-    }
-    return CTH_OK;
-}
-
-static cth_status crossed(void *arg) {
-    bool swapped[] = {false, true};
-    const cth_thread_desc left = {.name = "Left"};
-    const cth_thread_desc right = {.name = "Right"};
-    (void)arg;
-    fresh();
-    cth_thread *a = sim_spawn_with(lock_two, &swapped[0], &left);
-    cth_thread *b = sim_spawn_with(lock_two, &swapped[1], &right);
-    sim_join(a);
-    sim_join(b);
-    return CTH_OK;
-}
-
-static cth_sim_report fail_with(sim_fn fn, const char *kind) {
-    cth_sim_report report;
-    const cth_sim_desc desc = {
-        .name = "some name", .max_steps = 5000, .quiet = true, .report = &report};
-    CHECK_STATUS(cth_sim_run(&desc, fn, NULL), CTH_FAILED);
-    CHECK_STR(report.kind, kind);
-    CHECK(strstr(report.text, kind) != NULL);
-    CHECK(strstr(report.text, "some name") != NULL);
-    return report;
-}
-
-static void reports_who_waits_for_what(void) {
-    const cth_sim_report report = fail_with(crossed, "deadlock");
-    char seed[64];
-    snprintf(seed, sizeof seed, "CTHREADS_SIM_SEED=%llu", (unsigned long long)report.seed);
-    CHECK(strstr(report.text, seed) != NULL);
-    CHECK(strstr(report.text, "MainThread waits for join of Left") != NULL);
-    CHECK(strstr(report.text, "Left waits for mutex #") != NULL);
-    CHECK(strstr(report.text, "held by Right") != NULL);
-    CHECK(strstr(report.text, "Right waits for mutex #") != NULL);
-    CHECK(strstr(report.text, "held by Left") != NULL);
-    CHECK(report.schedules >= 1 && report.steps >= report.schedules);
-}
-
-static void replays_from_the_seed(void) {
-    const cth_sim_report first = fail_with(crossed, "deadlock");
-    cth_sim_report again;
-    cth_sim_desc desc = {.name = "some name",
-                         .seed = first.seed,
-                         .schedules = 1,
-                         .max_steps = 5000,
-                         .quiet = true,
-                         .report = &again};
-    for (int i = 0; i < 3; i++) {
-        CHECK_STATUS(cth_sim_run(&desc, crossed, NULL), CTH_FAILED);
-        CHECK_EQ(again.schedules, 1);
-        CHECK(again.seed == first.seed);
-        CHECK_STR(again.kind, first.kind);
-        CHECK_STR(again.text, first.text);
-    }
-    char seed[32];
-    snprintf(seed, sizeof seed, "%llu", (unsigned long long)first.seed);
-    CHECK(setenv("CTHREADS_SIM_SEED", seed, 1) == 0);
-    desc.seed = 0;
-    desc.schedules = 0;
-    CHECK_STATUS(cth_sim_run(&desc, crossed, NULL), CTH_FAILED);
-    CHECK(unsetenv("CTHREADS_SIM_SEED") == 0);
-    CHECK_EQ(again.schedules, 1);
-    CHECK_STR(again.text, first.text);
-}
-
-static cth_status yields_for_ever(void *arg) {
-    (void)arg;
-    while (cth_now() >= 0) {
-        cth_yield();
-    }
-    return CTH_OK;
-}
-
-static cth_status returns_closed(void *arg) {
-    (void)arg;
-    return CTH_CLOSED;
-}
-
-static cth_status check_fails(void *arg) {
-    (void)arg;
-    CTH_SIM_CHECK(1 + 1 == 3);
-    return CTH_OK;
-}
-
-static cth_status fails_by_itself(void *arg) {
-    (void)arg;
-    cth_sim_fail("my kind", "number %d", 7);
-    return CTH_OK;
-}
-
-static cth_status leaks_a_handle(void *arg) {
-    (void)arg;
-    fresh();
-    cth_thread *t;
-    return cth_thread_create(&t, returns_closed, NULL, NULL);
-}
 
 static cth_status waits_for_event(void *arg) {
     (void)arg;
     return cth_event_wait(&event);
-}
-
-static cth_status leaves_a_thread(void *arg) {
-    (void)arg;
-    fresh();
-    cth_thread_release(sim_spawn(waits_for_event, NULL));
-    return CTH_OK;
-}
-
-static void finds_each_kind(void) {
-    cth_sim_report report = fail_with(yields_for_ever, "steps");
-    CHECK_EQ(report.schedules, 1);
-    CHECK(report.steps > 5000);
-    report = fail_with(returns_closed, "check");
-    CHECK(strstr(report.text, "CTH_CLOSED") != NULL);
-    report = fail_with(check_fails, "check");
-    CHECK(strstr(report.text, "1 + 1 == 3") != NULL);
-    CHECK(strstr(report.text, "sim_sim.c:") != NULL);
-    report = fail_with(fails_by_itself, "my kind");
-    CHECK(strstr(report.text, "number 7") != NULL);
-    (void)fail_with(leaks_a_handle, "memory left");
-    report = fail_with(leaves_a_thread, "deadlock");
-    CHECK(strstr(report.text, "Thread-1 waits for event") != NULL);
 }
 
 static cth_status passes(void *arg) {
@@ -198,6 +71,19 @@ static void reports_success(void) {
     desc.seed = 12345;
     CHECK_STATUS(cth_sim_run(&desc, spawns_three, NULL), CTH_OK);
     CHECK(report.steps != again.steps); // others
+}
+
+static void pass(cth_sim_desc desc, sim_fn fn) {
+    CHECK_STATUS(cth_sim_run(&desc, fn, NULL), CTH_OK);
+}
+
+static void fail(cth_sim_desc desc, sim_fn fn) {
+    desc.quiet = true;
+    CHECK_STATUS(cth_sim_run(&desc, fn, NULL), CTH_FAILED);
+}
+
+static void set_variable(const char *name, const char *value) {
+    CHECK(value != NULL ? setenv(name, value, 1) == 0 : unsetenv(name) == 0);
 }
 
 static cth_status nested(void *arg) {
@@ -302,11 +188,9 @@ static cth_status locks_thrice(void *arg) { // no yield: alone, it would let tim
 
 /* Counts the faults that show. */
 static cth_status meets_faults(void *arg) {
-    static cth__word word;
     cth_thread *t = NULL;
     (void)arg;
     fresh();
-    atomic_init(&word, 0);
     const cth_status status = cth_thread_spawn(&t, locks_thrice, NULL, NULL);
     seen_nomem += status == CTH_NOMEM;
     seen_again += status == CTH_AGAIN;
@@ -324,8 +208,9 @@ static cth_status meets_faults(void *arg) {
     return CTH_OK;
 }
 
+/* Strong memory: an old value of the thread's state looks as if it had not run to its end. */
 static void run_faults(unsigned faults) {
-    const cth_sim_desc desc = {.schedules = 300, .faults = faults};
+    const cth_sim_desc desc = {.schedules = 300, .faults = faults, .strong = true};
     seen_nomem = seen_again = seen_early = seen_spurious = 0;
     CHECK_STATUS(cth_sim_run(&desc, meets_faults, NULL), CTH_OK);
 }
@@ -341,6 +226,185 @@ static void makes_the_faults_asked_for(void) {
     CHECK(seen_early > 0 && seen_nomem + seen_again + seen_spurious == 0);
     run_faults(CTH_SIM_SPURIOUS);
     CHECK(seen_spurious > 0 && seen_nomem + seen_again + seen_early == 0);
+}
+
+static cth_status stores(void *arg) {
+    (void)arg;
+    cth__store(&word, 1, relaxed);
+    return CTH_OK;
+}
+
+/* An old value is seen. */
+static cth_status sees_the_newest(void *arg) {
+    fresh();
+    cth_thread *t = sim_spawn(stores, arg);
+    const uint32_t seen = cth__load(&word, relaxed);
+    // relaxed: the real word; one thread runs.
+    CTH_SIM_CHECK(seen == atomic_load_explicit(&word, memory_order_relaxed));
+    sim_join(t);
+    return CTH_OK;
+}
+
+static void looks_at_the_memory_variable(void) {
+    fail((cth_sim_desc){.schedules = 2000}, sees_the_newest);
+    pass((cth_sim_desc){.schedules = 500, .strong = true}, sees_the_newest);
+    set_variable("CTHREADS_SIM_MEMORY", "strong");
+    pass((cth_sim_desc){.schedules = 500}, sees_the_newest);
+    set_variable("CTHREADS_SIM_MEMORY", "weak");
+    fail((cth_sim_desc){.schedules = 2000}, sees_the_newest);
+    set_variable("CTHREADS_SIM_MEMORY", NULL);
+}
+
+static void look_at_faults(const char *variable,
+                           bool nomem,
+                           bool again,
+                           bool early,
+                           bool spurious) {
+    set_variable("CTHREADS_SIM_FAULTS", variable);
+    run_faults(0);
+    set_variable("CTHREADS_SIM_FAULTS", NULL);
+    if ((seen_nomem > 0) != nomem || (seen_again > 0) != again || (seen_early > 0) != early ||
+        (seen_spurious > 0) != spurious) {
+        test_fail(__FILE__, __LINE__, "faults of \"%s\": %d %d %d %d", variable, seen_nomem,
+                  seen_again, seen_early, seen_spurious);
+    }
+}
+
+static void looks_at_the_faults_variable(void) {
+    look_at_faults("", false, false, false, false);
+    look_at_faults("alloc", true, false, false, false);
+    look_at_faults("threads", false, true, false, false);
+    look_at_faults("timeouts", false, false, true, false);
+    look_at_faults("spurious", false, false, false, true);
+    look_at_faults("alloc,spurious", true, false, false, true);
+    look_at_faults("timeouts,threads", false, true, true, false);
+    look_at_faults("all", true, true, true, true);
+    look_at_faults("all,timeouts", true, true, true, true);
+    look_at_faults("timeouts,all", true, true, true, true);
+}
+
+/* -- threads ------------------------------------------------------------------------------------
+ */
+
+enum { MANY = 100 };
+
+static cth_status adds_one(void *arg) {
+    (void)arg;
+    CTH_WITH(&lock) {
+        count++;
+    }
+    return CTH_OK;
+}
+
+static cth_status starts_many(void *arg) {
+    cth_thread *threads[MANY];
+    fresh();
+    count = 0;
+    for (int i = 0; i < MANY; i++) {
+        threads[i] = sim_spawn(adds_one, arg);
+    }
+    for (int i = 0; i < MANY; i++) {
+        sim_join(threads[i]);
+    }
+    CTH_SIM_CHECK(count == MANY);
+    return CTH_OK;
+}
+
+static cth_status keeps_errno(void *arg) {
+    (void)arg;
+    const int mine = 1000 + (int)cth_thread_id(cth_thread_current());
+    for (int i = 0; i < 5; i++) {
+        errno = mine;
+        (void)cth__load(&word, relaxed);
+        CTH_SIM_CHECK(errno == mine);
+        CTH_WITH(&lock) {
+            cth_yield();
+        }
+        CTH_SIM_CHECK(errno == mine);
+    }
+    return CTH_OK;
+}
+
+static cth_status keep_errno(void *arg) {
+    fresh();
+    sim_together(keeps_errno, arg, 3);
+    return keeps_errno(arg);
+}
+
+static cth_status goes_deep(void *arg) {
+    char volatile room[100 * 1024];
+    (void)arg;
+    const char mine = (char)cth_thread_id(cth_thread_current());
+    for (size_t i = 0; i < sizeof room; i++) {
+        room[i] = mine;
+    }
+    cth_yield();
+    CTH_WITH(&lock) {
+        cth_yield();
+    }
+    for (size_t i = 0; i < sizeof room; i++) {
+        CTH_SIM_CHECK(room[i] == mine);
+    }
+    return CTH_OK;
+}
+
+static cth_status go_deep(void *arg) {
+    fresh();
+    sim_together(goes_deep, arg, 3);
+    return goes_deep(arg);
+}
+
+static void threads_have_their_own(void) {
+    const uint64_t some = sim_scaled(50);
+    pass((cth_sim_desc){.schedules = some}, starts_many);
+    pass((cth_sim_desc){.schedules = some, .strategy = CTH_SIM_PCT}, starts_many);
+    pass((cth_sim_desc){.schedules = 5, .threads = true}, starts_many);
+    for (int threads = 0; threads < 2; threads++) {
+        pass((cth_sim_desc){.schedules = some, .threads = threads != 0}, keep_errno);
+        pass((cth_sim_desc){.schedules = some, .threads = threads != 0}, go_deep);
+    }
+}
+
+static _Thread_local int own;
+
+static cth_status uses_own(void *arg) {
+    (void)arg;
+    for (int i = 1; i <= 3; i++) {
+        CTH_SIM_CHECK(own == i - 1);
+        own = i;
+        cth_yield();
+    }
+    own = 0; // the thread carries others later
+    return CTH_OK;
+}
+
+static cth_status use_own(void *arg) {
+    fresh();
+    sim_together(uses_own, arg, 3);
+    return CTH_OK;
+}
+
+static void have_thread_local_variables(void) {
+    pass((cth_sim_desc){.schedules = 50, .threads = true}, use_own);
+}
+
+static cth_status stays_zero(void *arg) {
+    fresh();
+    sim_together(stores, arg, 2);
+    CTH_SIM_CHECK(cth__load(&word, relaxed) == 0);
+    return CTH_OK;
+}
+
+/* The program's own part after runs of both kinds: threads of the system, in a schedule of its own.
+ */
+static void goes_on_as_a_program(void) {
+    for (int threads = 0; threads < 4; threads++) {
+        const bool of_system = threads % 2 != 0;
+        pass((cth_sim_desc){.schedules = 10, .threads = of_system}, spawns_three);
+        pass((cth_sim_desc){.schedules = 10, .threads = !of_system}, spawns_three);
+        fail((cth_sim_desc){.threads = of_system}, stays_zero);
+        CHECK_STATUS(spawns_three(NULL), CTH_OK);
+    }
 }
 
 /* -- whole programs -----------------------------------------------------------------------------
@@ -461,15 +525,17 @@ static void programs_take_faults(void) {
 }
 
 static const test_case tests[] = {
-    TEST(reports_who_waits_for_what),
-    TEST(replays_from_the_seed),
-    TEST(finds_each_kind),
     TEST(reports_success),
     TEST(takes_defaults_and_refuses),
     TEST(refuses_while_threads_run),
     TEST(chooses_everything),
     TEST(sleeping_costs_nothing),
     TEST(makes_the_faults_asked_for),
+    TEST(looks_at_the_memory_variable),
+    TEST(looks_at_the_faults_variable),
+    TEST(threads_have_their_own),
+    TEST(have_thread_local_variables),
+    TEST(goes_on_as_a_program),
     TEST(programs_repeat_from_the_seed),
     TEST(programs_report_deadlocks),
     TEST(programs_take_faults),

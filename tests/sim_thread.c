@@ -455,13 +455,13 @@ static cth_status reads_before_join(void *arg) {
 }
 
 static void finds_thread_left_behind(void) {
-    SIM_FOUND(thread_left_behind, 0, "deadlock");
+    SIM_FOUND(thread_left_behind, 0, "thread left");
 }
 static void finds_handle_left_behind(void) {
     SIM_FOUND(handle_left_behind, 0, "memory left");
 }
 static void finds_forgotten_thread(void) {
-    SIM_FOUND(forgets_on_failure, CTH_SIM_THREADS, "deadlock");
+    SIM_FOUND(forgets_on_failure, CTH_SIM_THREADS, "thread left");
 }
 static void finds_changed_argument(void) {
     SIM_FOUND(argument_changes, 0, "check");

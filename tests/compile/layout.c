@@ -44,6 +44,7 @@ const size_t *PROBE(size_t *count) {
 #ifdef CTHREADS_SIM
         SIZE(cth_sim_desc),
         SIZE(cth_sim_report),
+        SIZE(cth_sim_strategy),
         PLACE(cth_sim_desc, report),
         PLACE(cth_sim_report, text),
 #endif

@@ -13,21 +13,24 @@ from header import HEADER, Header
 
 # What may be used only in the sections named: (what it is, pattern, sections).
 PLATFORM = ("impl:platform", "impl:sim")
+# The simulator's other floors: they allocate and count for themselves, and do nothing else that
+# asks the system for something.
+BELOW = PLATFORM + ("impl:explore", "impl:model")
 ONLY_IN = [
     (
         "raw atomic operation",
         r"\b(atomic_(load|store|exchange|fetch_\w+|compare_exchange_\w+|flag_\w+)\w*"
         r"|__atomic_\w+|__sync_\w+)\s*\(",
-        PLATFORM + ("api:atomic",),
+        BELOW + ("api:atomic",),
     ),
-    ("memory order", r"\bmemory_order(_\w+)?\b", PLATFORM + ("api:atomic",)),
+    ("memory order", r"\bmemory_order(_\w+)?\b", BELOW + ("api:atomic",)),
     (
         "fence",
         r"\b(atomic_(thread|signal)_fence|__sync_synchronize|_mm_\wfence)\b",
-        ("impl:platform",),
+        ("impl:platform", "api:atomic"),
     ),
     ("inline assembly", r"\b(__)?asm(__)?\b", ("impl:platform",)),
-    ("allocation", r"\b(malloc|calloc|realloc|free|aligned_alloc|strdup|alloca)\s*\(", PLATFORM),
+    ("allocation", r"\b(malloc|calloc|realloc|free|aligned_alloc|strdup|alloca)\s*\(", BELOW),
     ("clock", r"\b(clock_gettime|timespec_get|gettimeofday|clock|time)\s*\(", PLATFORM),
     ("thread function", r"\b(thrd|tss)_\w+\s*\(|\bcall_once\s*\(", PLATFORM),
     ("lock of the C library", r"\b(mtx|cnd)_\w+\s*\(", PLATFORM),
@@ -58,10 +61,16 @@ EXCEPTIONS = [
         "#    define CTH__SEE(p) atomic_load_explicit((p), memory_order_relaxed)",
         "the simulator's report: a wrapper would let another thread run in the middle of it",
     ),
+    (
+        "impl:local",
+        ": ((cth__name *)atomic_load_explicit(&thread->name, memory_order_relaxed))->text;",
+        "the same",
+    ),
 ]
 
 # A call of a wrapper; its definition in api:atomic is not looked at.
-WRAPPER = re.compile(r"\bcth__(load|store|swap|add|sub|or|and|cas)\s*\(")
+WRAPPER = re.compile(r"\bcth__(load|store|swap|add|sub|or|and|cas_weak|cas|fence)\s*\(")
+MARKED = re.compile(r"\bCTH_SIM_(READ|WRITE|FREED|FRESH|NAME)\([^()]*(\([^()]*\)[^()]*)*\)")
 ORDERS = ("relaxed", "acquire", "release", "acq_rel", "seq_cst")
 LABEL = re.compile(r"\[[a-z]+\.[A-Z][A-Z0-9]*\]")
 RELAXED = re.compile(r"\brelaxed\b[^.\n]*:")
@@ -154,8 +163,9 @@ def check_labels(header):
 
 def check_words(header):
     """A field that is an atomic word is touched through a wrapper only: its address is taken, its
-    value never. (Names that are also those of plain fields are left out.)"""
-    sections = [s for s in header.sections if s.tag not in PLATFORM]
+    value never. (Names that are also those of plain fields are left out.) What CTH_SIM_READ and
+    its like are given, they only take the address of."""
+    sections = [s for s in header.sections if s.tag not in BELOW]
     text = "\n".join("\n".join(header.code[s.first : s.end]) for s in sections)
     declared = set(re.findall(r"\bcth__(?:word|ptr)\s+(\w+)\s*(?:\[\w*\])?;", text))
     plain = set(
@@ -175,7 +185,7 @@ def check_words(header):
         for number in range(section.first, section.end):
             if header.code[number].lstrip().startswith("#"):
                 continue
-            for match in use.finditer(header.code[number]):
+            for match in use.finditer(MARKED.sub("", header.code[number])):
                 if match[1] != "&" and not excepted(section, header.lines[number]):
                     where = f"in >>{section.tag}"
                     yield f"line {number + 1}: {match[0].strip()} without a wrapper {where}"
@@ -192,10 +202,8 @@ def check(text):
 def self_test(text):
     header = Header(text)
 
-    def insert(code):
-        """The header with some lines of code at the end of its mutex section."""
-        tags = [s.tag for s in header.sections]
-        tag = "impl:mutex" if "impl:mutex" in tags else "api:mutex"
+    def insert(code, tag="impl:mutex"):
+        """The header with some lines of code at the end of a section."""
         section = next(s for s in header.sections if s.tag == tag)
         # One before the rule of the next banner.
         above, below = header.lines[: section.end - 1], header.lines[section.end - 1 :]
@@ -207,6 +215,9 @@ def self_test(text):
         ("builtin atomic", "raw atomic operation", ["__atomic_store_n(&m->w, 1, 5);"]),
         ("memory order", "memory order", ["order = memory_order_acquire;"]),
         ("fence", "fence", ["atomic_thread_fence(order);"]),
+        ("inline assembly", "inline assembly '__asm__'", ['__asm__ volatile("pause");']),
+        ("realloc", "allocation 'realloc('", ["p = realloc(p, 8);"]),
+        ("raise", "fork or signal 'raise('", ["raise(6);"]),
         ("malloc", "allocation 'malloc('", ["p = malloc(8);"]),
         ("free", "allocation 'free('", ["free(p);"]),
         ("clock", "clock 'clock_gettime('", ["clock_gettime(CLOCK_MONOTONIC, &t);"]),
@@ -218,6 +229,8 @@ def self_test(text):
         ("futex", "system call 'syscall('", ["syscall(SYS_futex, &m->word);"]),
         ("operating system", "test for an operating system", ["#if defined(__linux__)", "#endif"]),
         ("bare acquire", "(acquire): no [label]", ["x = cth__load(&m->word, acquire);"]),
+        ("weak swap", "(relaxed, acquire): no", ["cth__cas_weak(&w, &x, 1, acquire, relaxed);"]),
+        ("bare fence", "cth__fence in >>impl:mutex (seq_cst): no", ["cth__fence(seq_cst);"]),
         ("bare relaxed", "no 'relaxed: why'", ["x = cth__load(&m->word, relaxed);"]),
         (
             "acquire called relaxed",
@@ -241,11 +254,31 @@ def self_test(text):
         fresh = len(found) > len([c for c in before if message in c])
         failures += not fresh
         print(f"{'found' if fresh else 'NOT FOUND'}: {what}: {found[-1] if found else message}")
+    for tag, message, code in [
+        ("impl:model", "clock", "clock_gettime(CLOCK_MONOTONIC, &t);"),
+        ("impl:explore", "raise", "raise(6);"),
+        ("impl:model", "fence", "atomic_thread_fence(memory_order_seq_cst);"),
+        ("impl:sim", "inline assembly", '__asm__ volatile("pause");'),
+    ]:
+        if not any(message in c for c in set(check(insert([code], tag))) - set(before)):
+            failures += 1
+            print(f"NOT FOUND: {message} in >>{tag}")
+    for tag, code in [
+        ("impl:explore", "p = realloc(p, 8);"),
+        ("impl:model", "x = atomic_load_explicit(p, memory_order_relaxed); free(x);"),
+        ("impl:sim", "(void)signal(6, SIG_DFL); (void)raise(6);"),
+        ("impl:platform", '__asm__ volatile("pause");'),
+        ("api:atomic", "#define cth__fence(order) atomic_thread_fence(memory_order_##order)"),
+    ]:
+        if len(list(check(insert([code], tag)))) != len(before):
+            failures += 1
+            print(f"WRONGLY FOUND: in >>{tag}: {code}")
     allowed = [
         ["// The text malloc(8) in a comment, and", 'x = "free(p) in a string";'],
         ["// relaxed: a guess, checked later.", "x = cth__load(&mutex->word, relaxed);"],
         ["// [mutex.A] acquire: sees it.", "x = cth__load(&mutex->word, acquire);"],
         ["my_free(p); x.free = 1; cth__free(p);"],
+        ["CTH_SIM_WRITE(mutex->word); CTH_SIM_FREED(list[at(1)].word);"],
     ]
     for code in allowed:
         if len(list(check(insert(code)))) != len(before):
