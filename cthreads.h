@@ -402,8 +402,9 @@ CTH_API void cth_sim_fail(const char *kind, const char *format, ...) CTH__PRINTF
 CTH_API uint32_t cth_sim_choose(uint32_t n);
 
 /* Choose what is explored. After cth_sim_explore(false) the calling thread takes the plain course:
-   others run only when it waits or yields, each load sees the newest store, no fault happens to it;
-   so do the threads it starts. For the parts of a scenario that are not its subject, since the
+   others run only when it waits or yields, each load sees the newest store, no fault happens to it
+   (but under CTH_SIM_TIMEOUTS its deadline may pass while others explore); so do the threads it
+   starts. For the parts of a scenario that are not its subject, since the
    schedules of an exhaustive search multiply with each step explored. True at the beginning.
    Like    : loom::explore and loom::stop_exploring (Rust). */
 CTH_API void cth_sim_explore(bool on);
@@ -419,10 +420,11 @@ CTH_API void cth_sim_explore(bool on);
        data race     two accesses, marked by CTH_SIM_READ or CTH_SIM_WRITE, with nothing between
                      that orders them
        freed         use of memory that the kit has freed or CTH_SIM_FREED was called for, after
-                     that or without an order between the two; or freed twice
+                     that or, of marked accesses, with no order between; or freed twice
        misuse        what aborts the program in a normal build, such as CTH_WITH on a lock that
                      the thread holds already
        steps         too many steps: a livelock, or a loop that needs cth_yield
+       no thread     the system has no thread or no memory for the scenario's first one
        scenario      an exhaustive search needs a scenario that does the same each time
        crash         a fatal signal or abort(): the report is printed, and the program dies
 
@@ -2253,7 +2255,6 @@ static bool cth__os_fiber_make(cth__os_fiber *fiber, void (*fn)(void)) {
 }
 #    endif
 
-/* Call `handler` for the signals by which a program dies; NULL restores what was before. */
 /* Have `handler` called on a fatal signal, once (NULL: as before). Strict C modes do not declare
    what gives it a stack of its own; then it is not called when a stack overflows. The sanitizers
    report these signals themselves. */
@@ -2271,13 +2272,14 @@ static CTH__UNUSED void cth__os_on_crash(void (*handler)(int)) {
                                   defined(_GNU_SOURCE) || defined(_XOPEN_SOURCE))
     static char room[65536];
     static struct sigaction before[5];
+    static stack_t stack_before;
     stack_t stack;
     struct sigaction action;
     memset(&stack, 0, sizeof stack);
     memset(&action, 0, sizeof action);
     stack.ss_sp = room;
     stack.ss_size = sizeof room;
-    (void)sigaltstack(&stack, NULL);
+    (void)(set ? sigaltstack(&stack, &stack_before) : sigaltstack(&stack_before, NULL));
     action.sa_handler = handler;
     action.sa_flags = SA_ONSTACK;
     for (int i = 0; i < 5; i++) {
@@ -2562,9 +2564,12 @@ typedef struct cth__level {
     int kind;
 } cth__level;
 
+#    define CTH__PRINTED 512 // more changes than any report prints
+
 static struct cth__explorer {
     cth_sim_strategy strategy;
     bool scripted; // the picks come from `script`
+    bool endless;  // a whole program: changes too many to print are not kept
     uint64_t rng;
     uint32_t picks; // in this schedule so far
     cth__changes made;
@@ -2596,11 +2601,12 @@ static void *cth__x_grow(void *array, size_t n, size_t *room, size_t size) {
     if (n < *room) {
         return array;
     }
-    *room = *room != 0 ? *room * 2 : 256;
-    void *grown = realloc(array, *room * size);
+    const size_t more = *room != 0 ? *room * 2 : 256;
+    void *grown = realloc(array, more * size);
     if (grown == NULL) {
         cth__panic("no memory for the simulator");
     }
+    *room = more;
     return grown;
 }
 
@@ -2681,7 +2687,7 @@ static uint32_t cth__pick(uint32_t n, int kind, uint32_t wanted) {
     } else if (cth__x.strategy == CTH_SIM_EXHAUSTIVE) {
         value = cth__x_search(at, n, kind);
     }
-    if (value != 0) {
+    if (value != 0 && !(cth__x.endless && cth__x.made.n > CTH__PRINTED)) {
         cth__x_append(&cth__x.made, at, value);
     }
     return value;
@@ -2893,11 +2899,12 @@ static void cth__cell_fresh(cth__cell *cell) {
 static cth__cell *cth__cell_of(const volatile void *p) {
     if (cth__m.n_cells * 2 >= cth__m.table_size) {
         const size_t size = cth__m.table_size != 0 ? cth__m.table_size * 2 : 1024;
-        free(cth__m.table);
-        cth__m.table = (uint32_t *)calloc(size, sizeof *cth__m.table);
-        if (cth__m.table == NULL) {
+        uint32_t *table = (uint32_t *)calloc(size, sizeof *table);
+        if (table == NULL) {
             cth__panic("no memory for the simulator");
         }
+        free(cth__m.table);
+        cth__m.table = table;
         cth__m.table_size = size;
         for (size_t i = 0; i < cth__m.n_cells; i++) {
             cth__m.table[cth__cell_slot(cth__m.cells[i]->p)] = (uint32_t)i + 1;
@@ -3104,6 +3111,7 @@ static void cth__model_store(cth__viewer *me,
 static cth__stored *cth__model_newest(cth__viewer *me, cth__cell *cell, int order) {
     cth__tick(me);
     cth__stored *stored = cth__cell_store(cell, 0);
+    cell->stale[me->slot] = 0;
     cth__model_see(me, stored, order);
     return stored;
 }
@@ -3215,6 +3223,8 @@ static void cth__hook_end(void);                                     // forget t
 static void cth__hook_describe(void *self, char *text, size_t size); // "A waits for ..."
 static const char *cth__hook_name(void *self);
 static void cth__sim_abandon(bool reuse);
+struct cth__sim_thread;
+static struct cth__sim_thread *cth__sim_self(void);
 static bool cth__hook_global(const volatile void *p, char *text, size_t size); // the kit's own
 
 enum { CTH__SIM_FREE, CTH__SIM_READY, CTH__SIM_WAITING, CTH__SIM_DONE };
@@ -3287,7 +3297,6 @@ static struct cth__sim_state {
     void *arg;
     cth_status result;
     const char *name;
-    bool quiet;
     cth_sim_report report;
     struct {
         const void *object;
@@ -3309,7 +3318,7 @@ static bool cth__sim_faulty(unsigned fault, uint32_t odds) {
 }
 
 static bool cth__sim_running(void) {
-    return cth__sim.running && cth__sim_me != NULL;
+    return (cth__sim.running || cth__sim.whole) && cth__sim_me != NULL;
 }
 
 static void cth__sim_set(cth__sim_thread *thread, int state) {
@@ -3502,6 +3511,9 @@ static CTH__PRINTF(2, 0) void cth__sim_write(const char *kind, const char *forma
 
 CTH_API void cth_sim_fail(const char *kind, const char *format, ...) {
     va_list args;
+    if (!cth__sim.running) {
+        (void)cth__sim_self(); // a program that has not called the kit yet
+    }
     va_start(args, format);
     cth__sim_write(kind, format, args);
     va_end(args);
@@ -3748,10 +3760,10 @@ static cth__sim_thread *cth__sim_self(void) {
     cth__sim.whole = true;
     cth__sim.fibers = false;
     cth__sim.name = "program";
-    cth__sim.quiet = false;
     cth__sim.faults = cth__sim_env_faults();
     cth__sim.max_steps = UINT64_C(1000000000);
     cth__x.strategy = CTH_SIM_RANDOM;
+    cth__x.endless = true;
     cth__m.weak = cth__sim_env_weak(false);
     if (!cth__sim_script(NULL)) {
         cth__panic("CTHREADS_SIM_SCHEDULE is no schedule");
@@ -4354,8 +4366,7 @@ static bool cth__sim_schedule(uint64_t seed) {
     cth__sim_enter(seed);
     cth__sim_thread *first = cth__sim_start(cth__sim_scenario, NULL);
     if (first == NULL) {
-        cth__sim.failed = true;
-        (void)snprintf(cth__sim.report.kind, sizeof cth__sim.report.kind, "no thread");
+        cth_sim_fail("no thread", "the system has none to give"); // returns, in the controller
     } else {
         cth__sim_go(first, false);
     }
@@ -4435,6 +4446,8 @@ CTH_API cth_status cth_sim_run(const cth_sim_desc *desc,
         return CTH_INVALID;
     }
     if (cth__sim.whole) { // until now the program was one schedule of its own: that one ends here
+        cth__hook_end();  // while it can run: closes its locals
+        cth__sim.active = false;
         cth__sim_set(cth__sim.threads[0], CTH__SIM_FREE);
         free(cth__sim.threads[0]);
         cth__sim.threads[0] = cth__sim.threads[--cth__sim.n_threads];
@@ -4444,7 +4457,6 @@ CTH_API cth_status cth_sim_run(const cth_sim_desc *desc,
         cth__sim.whole = false;
         cth__sim_me = NULL;
         cth__sim_free_all();
-        cth__hook_end();
     }
     if (!cth__os_parker_init(&cth__sim.controller.parker)) {
         return CTH_NOMEM;
@@ -4462,7 +4474,6 @@ CTH_API cth_status cth_sim_run(const cth_sim_desc *desc,
     cth__sim.fibers = CTH__FIBERS && !desc->threads;
     cth__sim.running = true;
     cth__sim.name = desc->name != NULL ? desc->name : "scenario";
-    cth__sim.quiet = desc->quiet;
     cth__sim.faults = desc->faults | cth__sim_env_faults();
     cth__sim.max_steps = desc->max_steps != 0 ? desc->max_steps : 100000;
     cth__sim.depth = desc->depth != 0 ? desc->depth : 3;
@@ -4470,6 +4481,7 @@ CTH_API cth_status cth_sim_run(const cth_sim_desc *desc,
     cth__sim.arg = arg;
     cth__sim.prune = search && !one;
     cth__x.strategy = desc->strategy;
+    cth__x.endless = false;
     cth__x.bounds[CTH__PREEMPT] = desc->preemptions == 0 ? 2 : desc->preemptions;
     cth__x.bounds[CTH__STALE] = desc->stale == 0 ? 1 : desc->stale;
     cth__x.bounds[CTH__FAULT] = 1;
@@ -4559,8 +4571,8 @@ static bool cth__sim_spin(void) {
 
 /* Order what came before with what comes after, through a lock that is not the kit's. */
 static void cth__sim_order(const volatile void *lock, int order) {
-    (void)cth__sim_self();
-    cth__cell *cell = cth__cell_of(lock);
+    cth__cell *cell = cth__sim_access(lock, "use of", true, "cthreads.h");
+    cell->pointer = false;
     cth__cell_atomic(cell, 0);
     cth__sim_changed(cell, "use of", 0, order, "cthreads.h");
 }

@@ -462,6 +462,29 @@ static int program_meets_faults(void) {
     return EXIT_SUCCESS;
 }
 
+static cth_status does_nothing(void *arg) {
+    (void)arg;
+    return CTH_OK;
+}
+
+static void counts_closed(void *object) {
+    (void)object;
+    count++;
+}
+
+/* Lock twice what may be locked once; or fail a check before any other call of the kit. */
+static int program_goes_wrong(bool by_misuse) {
+    if (by_misuse) {
+        CTH_WITH(&lock) {
+            CTH_WITH(&lock) {
+                printf("not reached\n");
+            }
+        }
+    }
+    CTH_SIM_CHECK(count == 1);
+    return EXIT_SUCCESS;
+}
+
 static char self_path[4096];
 
 /* Run this program with a mode; what it printed goes to `out`. Returns its exit status. */
@@ -524,6 +547,63 @@ static void programs_take_faults(void) {
     CHECK_STR(out, "0 failures");
 }
 
+static void programs_report_misuse(void) {
+    char out[4000];
+    CHECK_EQ(run_mode("CTHREADS_SIM_SEED=5", "misuses", out, sizeof out), CTH_SIM_EXIT);
+    CHECK(strstr(out, "program: misuse: CTH_WITH on a mutex") != NULL);
+    CHECK_EQ(run_mode("CTHREADS_SIM_SEED=5", "checks", out, sizeof out), CTH_SIM_EXIT);
+    CHECK(strstr(out, "program: check: sim_sim.c:") != NULL);
+    CHECK(strstr(out, "CTHREADS_SIM_SEED=5") != NULL);
+}
+
+/* A program whose main thread has locals goes on to a scenario: they are closed. */
+static void closes_locals_before_a_run(void) {
+    cth_local local = CTH_LOCAL_INIT(sizeof(int), NULL, counts_closed);
+    count = 0;
+    CHECK(cth_local_get(&local) != NULL);
+    cth_sim_desc desc = {.schedules = 1};
+    CHECK_STATUS(cth_sim_run(&desc, does_nothing, NULL), CTH_OK);
+    CHECK_EQ(count, 1);
+}
+
+#if CTH__HAS_THREADS_H
+static mtx_t system_locks[2];
+
+static cth_status locks_in_turn(void *arg) {
+    const int first = *(const int *)arg;
+    CTH_WITH(&system_locks[first]) {
+        CTH_WITH(&system_locks[1 - first]) {
+            count++;
+        }
+    }
+    return CTH_OK;
+}
+
+static cth_status crosses_system_locks(void *arg) {
+    static int orders[2] = {0, 1};
+    (void)arg;
+    fresh();
+    for (int i = 0; i < 2; i++) {
+        CTH_SIM_CHECK(mtx_init(&system_locks[i], mtx_plain) == thrd_success);
+    }
+    cth_thread *a = sim_spawn(locks_in_turn, &orders[0]);
+    cth_thread *b = sim_spawn(locks_in_turn, &orders[1]);
+    sim_join(a);
+    sim_join(b);
+    return CTH_OK;
+}
+#endif
+
+/* A C11 mutex is a scheduling point; who waits for one yields, so a deadlock is a livelock. */
+static void explores_at_system_locks(void) {
+#if CTH__HAS_THREADS_H
+    cth_sim_report report;
+    cth_sim_desc desc = {.schedules = 20000, .max_steps = 2000, .quiet = true, .report = &report};
+    CHECK_STATUS(cth_sim_run(&desc, crosses_system_locks, NULL), CTH_FAILED);
+    CHECK_STR(report.kind, "steps");
+#endif
+}
+
 static const test_case tests[] = {
     TEST(reports_success),
     TEST(takes_defaults_and_refuses),
@@ -539,6 +619,9 @@ static const test_case tests[] = {
     TEST(programs_repeat_from_the_seed),
     TEST(programs_report_deadlocks),
     TEST(programs_take_faults),
+    TEST(programs_report_misuse),
+    TEST(closes_locals_before_a_run),
+    TEST(explores_at_system_locks),
 };
 
 int main(int argc, char **argv) {
@@ -551,6 +634,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(mode, "mode-faults") == 0) {
         return program_meets_faults();
+    }
+    if (strcmp(mode, "mode-misuses") == 0 || strcmp(mode, "mode-checks") == 0) {
+        return program_goes_wrong(strcmp(mode, "mode-misuses") == 0);
     }
     const ssize_t n = readlink("/proc/self/exe", self_path, sizeof self_path - 1);
     if (n <= 0) {
