@@ -1,9 +1,10 @@
 /* cthreads.h - v0.1.0 - concurrency kit for C11, in one header
 
-   Threads, locks, conditions, semaphores, events, cancellation and scoped locks on top of
-   C11 <threads.h> and <stdatomic.h>: what Python's `threading` gives, for C. It depends on
-   nothing but the C library and the operating system. Under -DCTHREADS_SIM the same program
-   runs in a simulator that explores thread schedules and replays each one from a seed.
+   Threads, locks, conditions, semaphores, events, cancellation, timers, queues, channels and
+   select on top of C11 <threads.h> and <stdatomic.h>: what Python's `threading` and `queue`
+   give, and Go's channels, for C. It depends on nothing but the C library and the operating
+   system. Under -DCTHREADS_SIM the same program runs in a simulator that explores thread
+   schedules and replays each one from a seed.
 
    QUICK START
 
@@ -58,6 +59,10 @@
        >>api:barrier      a meeting point for a fixed number of threads
        >>api:once         run a function once; lazy singletons
        >>api:scoped       CTH_WITH, CTH_GUARD, CTH_WITH_ALL, CTH_ATOMICALLY: locks with a block
+       >>api:timer        run a function later, or again and again
+       >>api:queue        FIFO, LIFO and priority queues; task_done and join
+       >>api:chan         channels: rendezvous, bounded, unbounded; due times
+       >>api:select       wait for the first of several of these
 
        >>impl:platform    the operating system: parking, threads, clocks; the only OS #ifdefs
        >>impl:status
@@ -84,6 +89,10 @@
        >>impl:barrier
        >>impl:once
        >>impl:scoped
+       >>impl:timer
+       >>impl:queue
+       >>impl:chan
+       >>impl:select
 
    RULES         said once, true of every section unless it says otherwise
 
@@ -100,14 +109,16 @@
                     (inside CTH_WITH) and when the operating system breaks its contract.
        Cancelling   A wait under a cancelled token (CTH_UNDER) returns CTH_CANCELLED; a call
                     that need not wait succeeds all the same. Locks are never cancelled.
-       Objects      Locks and events are plain structs of the caller's: valid when all bytes
+       Objects      Locks and channels are plain structs of the caller's: valid when all bytes
                     are zero, at a fixed address while in use, never copied. They may be freed
                     by any thread as soon as its own last call on them has returned and, by the
-                    program's logic, no other thread will call again. Threads are
+                    program's logic, no other thread will call again (those that hold memory,
+                    queues and channels, by their destroy). Threads are
                     opaque handles, given out by create or spawn, given back by release.
-       Ordering     What one thread did before it releases (unlock, release, set, notify,
-                    finish, cancel) happens before what another does after it acquires.
-       Memory       Locks, semaphores, events and conditions never allocate. The first call of
+       Ordering     What one thread did before it releases (unlock, release, set, notify, send,
+                    put, finish, cancel) happens before what another does after it acquires.
+       Memory       Locks, semaphores, events, conditions, timers and select never allocate;
+                    queues and channels with a bound only at their init. The first call of
                     a thread that the kit did not start allocates its record (about 500 bytes,
                     recycled); when that fails the call returns CTH_NOMEM.
        Units        Times are int64 nanoseconds, sizes are bytes.
@@ -117,7 +128,8 @@
        Signals      Nothing here may be called from a signal handler; cth_cancel_on_signal
                     turns a signal into a cancelled token. EINTR never shows.
        fork         In the child only the thread that forked exists. Locks that another
-                    thread held stay held; all else can be used.
+                    thread held stay held; queues, and channels that would have to wait, give
+                    CTH_FORKED; pending timers are gone; all else can be used.
        Exit         A return from main or exit() waits for all threads that are not daemons.
                     A thread that ends while holding a lock leaves it locked.
 
@@ -192,6 +204,7 @@
 #  include <stdint.h>
 #  ifndef __cplusplus
 #    include <stdatomic.h>
+#    include <string.h>
 #    if !defined(__STDC_NO_THREADS__) && !defined(_WIN32) && !defined(__APPLE__)
 #      include <threads.h>
 #      define CTH__HAS_THREADS_H 1
@@ -199,6 +212,17 @@
 #  endif
 #  ifndef CTH__HAS_THREADS_H
 #    define CTH__HAS_THREADS_H 0
+#  endif
+
+#  if defined(__SANITIZE_THREAD__)
+#    define CTH__TSAN 1
+#  elif defined(__has_feature)
+#    if __has_feature(thread_sanitizer)
+#      define CTH__TSAN 1
+#    endif
+#  endif
+#  ifndef CTH__TSAN
+#    define CTH__TSAN 0
 #  endif
 
 #  if defined(__GNUC__) || defined(__clang__)
@@ -210,6 +234,7 @@
 #    define CTH_NODISCARD     __attribute__((warn_unused_result))
 #    define CTH__CALL_SITE()  __builtin_return_address(0)
 #    define CTH__NOINLINE     __attribute__((noinline))
+#    define CTH__ALWAYS       __attribute__((always_inline))
 #  else
 #    define CTH__GNU       0
 #    define CTH__LIKELY(x) (x)
@@ -219,6 +244,7 @@
 #    define CTH_NODISCARD
 #    define CTH__CALL_SITE() NULL
 #    define CTH__NOINLINE
+#    define CTH__ALWAYS
 #  endif
 
 /* Linkage. CTH_API: an ordinary function. CTH_FAST: an inline fast path in C, with one external
@@ -547,7 +573,8 @@ CTH_API void cth__sim_fence(int order, const char *site);
 #      define cth__cas_weak(p, expected, v, order, failed) \
         CTH__BY_TYPE(p, cth__sim_cas32, cth__sim_casp)     \
         ((p), (expected), (v), CTH__ORDER(order), CTH__ORDER(failed), true, CTH__HERE)
-#      define cth__fence(order) cth__sim_fence(CTH__ORDER(order), CTH__HERE)
+#      define cth__fence(order)  cth__sim_fence(CTH__ORDER(order), CTH__HERE)
+#      define cth__fence_light() cth__sim_fence(memory_order_seq_cst, CTH__HERE)
 #    else
 #      define cth__load(p, order)     atomic_load_explicit((p), memory_order_##order)
 #      define cth__store(p, v, order) atomic_store_explicit((p), (v), memory_order_##order)
@@ -565,8 +592,26 @@ CTH_API void cth__sim_fence(int order, const char *site);
 #      define cth__cas_weak(p, expected, v, order, failed)                                \
         atomic_compare_exchange_weak_explicit((p), (expected), (v), memory_order_##order, \
                                               memory_order_##failed)
-/* A fence: what orders a store before a later load of another word (seq_cst). */
-#      define cth__fence(order) atomic_thread_fence(memory_order_##order)
+/* A fence: what orders a store before a later load of another word (seq_cst). ThreadSanitizer knows
+   none, and gets an operation on a word of its own. */
+#      if CTH__TSAN
+#        define cth__fence(order) \
+          ((void)atomic_fetch_add_explicit(&cth__fence_word, 0, memory_order_##order))
+#      else
+#        define cth__fence(order) atomic_thread_fence(memory_order_##order)
+#      endif
+/* The half of a pair of seq_cst fences that is passed often: it costs nothing where the system can
+   make all threads of the process pass one, which the other half, cth__fence_heavy, then does. */
+#      define cth__fence_light()                                           \
+        (atomic_load_explicit(&cth__asymmetric, memory_order_relaxed) == 1 \
+             ? atomic_signal_fence(memory_order_seq_cst)                   \
+             : cth__fence(seq_cst))
+#      ifdef CTHREADS_STATIC
+static CTH__UNUSED cth__word cth__asymmetric, cth__fence_word;
+#      else
+extern cth__word cth__asymmetric; /* 1: the system has such fences */
+extern cth__word cth__fence_word;
+#      endif
 #    endif
 #  endif
 
@@ -1529,6 +1574,573 @@ CTH_FAST void cth__scope_leave(cth__scope *scope);
 #  endif
 
 /* -------------------------------------------------------------------------------------------------
+   >>api:timer   Run a function later, or again and again: Python's threading.Timer.
+
+   One service thread runs the functions of all timers, one after the other. It starts with the
+   first timer, ends when none is pending, and is a daemon: the program does not wait for timers at
+   exit. A function that takes long delays the others, so it should hand long work on.
+   ---------------------------------------------------------------------------------------------- */
+
+/* Runs in the service thread. Anything but CTH_OK ends a repeated timer, and goes to the thread
+   hook as the result of a thread function does. */
+typedef cth_status (*cth_timer_fn)(void *arg);
+
+/* A timer. The fields are private. Valid when zeroed: not pending. */
+typedef struct cth_timer {
+    cth_timer_fn fn;
+    void *arg;
+    cth_time due, period;
+    struct cth_timer *child, *next, *prev; /* the heap of pending timers */
+    uint64_t runs, order;
+    uint32_t state, generation;
+} cth_timer;
+#  define CTH_TIMER_INIT \
+    { 0, NULL, 0, 0, NULL, NULL, NULL, 0, 0, 0, 0 }
+
+/* Run `fn(arg)` once, `span` from now. The timer must stay where it is until it has run or was
+   cancelled; it may be set again then, also by its own function.
+
+   Returns  : CTH_OK, also when another thread's cancel waits for the function that calls this: then
+              it does not run; CTH_BUSY while it is pending or its function runs in another thread;
+              CTH_INVALID for a negative span or no function; CTH_NOMEM, or CTH_AGAIN when the
+              service thread cannot start.
+   Ordering : everything before this call happens before the function.
+   Like     : Python Timer(span, fn).start(); Go time.AfterFunc. */
+CTH_API CTH_NODISCARD cth_status cth_timer_after(cth_timer *timer,
+                                                 cth_time span,
+                                                 cth_timer_fn fn,
+                                                 void *arg);
+
+/* Run `fn(arg)` at each multiple of `period` from now on. The times do not drift: they are
+   multiples of the start's. A run that comes late, because a function took long, is not made up
+   for: due times that have passed meanwhile are skipped.
+
+   Returns : as cth_timer_after; CTH_INVALID also for a period of 0.
+   Like    : Java scheduleAtFixedRate, without its bursts; Python: none. */
+CTH_API CTH_NODISCARD cth_status cth_timer_every(cth_timer *timer,
+                                                 cth_time period,
+                                                 cth_timer_fn fn,
+                                                 void *arg);
+
+/* Stop the timer, and put how often its function has run, the present run included, into `*runs`
+   (may be NULL). Afterwards it does not run, and may be freed; the call waits for a run that is
+   going on, unless it comes from that function.
+
+   Blocks  : while the function runs in the service thread, so the caller must not hold a lock that
+             the function takes. Never cancelled.
+   Returns : CTH_OK, also for a timer that is not pending; CTH_NOMEM.
+   Like    : Python Timer.cancel; Go Timer.Stop, and *runs == 0 is its "true". */
+CTH_API cth_status cth_timer_cancel(cth_timer *timer, uint64_t *runs);
+
+/* -------------------------------------------------------------------------------------------------
+   >>api:queue   Queues: Python's Queue, LifoQueue and PriorityQueue.
+
+       static cth_queue jobs = CTH_QUEUE_INIT(sizeof(struct job));   // FIFO, without a bound
+       cth_queue_put(&jobs, &job);
+       CTH_FOREACH_GET(struct job, j, &jobs) { run(&j); cth_queue_task_done(&jobs); }
+
+   Elements are copied in and out as bytes. A queue is a mutex and an array; a channel (>>api:chan)
+   is faster and can be selected for sending too, but is always first in, first out.
+   ---------------------------------------------------------------------------------------------- */
+
+/* What get gives first: the oldest, the newest, or the least (the oldest of equal ones). */
+typedef enum cth_queue_order { CTH_FIFO, CTH_LIFO, CTH_PRIORITY } cth_queue_order;
+
+/* What becomes of the elements that are in the queue at its shutdown: they can still be got, or
+   they are dropped. */
+typedef enum cth_shutdown { CTH_DRAIN, CTH_NOW } cth_shutdown;
+
+typedef struct cth_queue_desc {
+    cth_queue_order order;
+    /* CTH_PRIORITY: negative, zero or positive as *a comes before, with or after *b. Called with
+       the queue's lock held: it must not use the queue. */
+    int (*compare)(const void *a, const void *b, void *arg);
+    /* Called on each element that shutdown(CTH_NOW) or destroy drops; NULL: nothing is. */
+    void (*drop)(void *element, void *arg);
+    void *arg; /* for both */
+} cth_queue_desc;
+
+/* A queue. The fields are private. Zeroed it is a FIFO queue without a bound, of elements of size
+   0; CTH_QUEUE_INIT gives them a size. */
+typedef struct cth_queue {
+    cth_mutex mutex;      /* guards all below but the words */
+    cth__word word;       /* number of elements << 3; who sleeps; whether it is shut down */
+    cth__word puts;       /* how many puts there were; wraps */
+    cth__word generation; /* of the process that used it first, + 1 */
+    size_t size;          /* bytes of an element */
+    size_t bound;         /* most elements; 0: none */
+    size_t room, first;   /* of the array; where the oldest element is (FIFO) */
+    size_t unfinished;    /* put and not yet done */
+    uint64_t order_next;  /* counts the elements, for equal priorities */
+    unsigned char *slots; /* elements; a priority queue has a number behind each */
+    cth_queue_desc desc;
+} cth_queue;
+#  ifdef __cplusplus
+#    define CTH_QUEUE_INIT(size)                     \
+      {                                              \
+        {0}, 0, 0, 0, (size), 0, 0, 0, 0, 0, NULL, { \
+          CTH_FIFO, NULL, NULL, NULL                 \
+        }                                            \
+      }
+#  else
+#    define CTH_QUEUE_INIT(bytes) \
+      { .size = (bytes) }
+#  endif
+
+/* Make a queue of elements of `size` bytes, at most `bound` of them (0: as many as memory holds);
+   `desc` may be NULL. A bounded queue allocates its array here, one without a bound as it grows.
+
+   Returns : CTH_OK; CTH_NOMEM; CTH_INVALID for CTH_PRIORITY without a comparison, a bound or an
+             array beyond 2^28 elements or SIZE_MAX / 2 bytes.
+   Like    : Python Queue(bound), LifoQueue, PriorityQueue. */
+CTH_API CTH_NODISCARD cth_status cth_queue_init(cth_queue *queue,
+                                                size_t size,
+                                                size_t bound,
+                                                const cth_queue_desc *desc);
+
+/* Put a copy of the element at `element` into the queue, and count it as unfinished.
+
+   Blocks   : while a bounded queue is full.
+   Returns  : CTH_OK; CTH_SHUTDOWN; CTH_CANCELLED; CTH_NOMEM; CTH_FORKED in the child of a fork.
+   Ordering : everything before this call happens before the get that returns the element.
+   Like     : Python Queue.put. */
+CTH_API CTH_NODISCARD cth_status cth_queue_put(cth_queue *queue, const void *element);
+
+/* Put an element if that needs no waiting; CTH_FULL, else as cth_queue_put. Like: put_nowait. */
+CTH_API CTH_NODISCARD cth_status cth_queue_try_put(cth_queue *queue, const void *element);
+
+/* As cth_queue_put, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative deadline. */
+CTH_API CTH_NODISCARD cth_status cth_queue_put_until(cth_queue *queue,
+                                                     const void *element,
+                                                     cth_time deadline);
+
+/* Take an element out of the queue into `*element`.
+
+   Blocks   : while the queue is empty.
+   Returns  : CTH_OK; CTH_SHUTDOWN when it is empty and shut down; CTH_CANCELLED; CTH_NOMEM;
+              CTH_FORKED in the child of a fork.
+   Like     : Python Queue.get. */
+CTH_API CTH_NODISCARD cth_status cth_queue_get(cth_queue *queue, void *element);
+
+/* Take an element if there is one. Returns: as cth_queue_get; CTH_EMPTY. Like: get_nowait. */
+CTH_API CTH_NODISCARD cth_status cth_queue_try_get(cth_queue *queue, void *element);
+
+/* As cth_queue_get, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative deadline. */
+CTH_API CTH_NODISCARD cth_status cth_queue_get_until(cth_queue *queue,
+                                                     void *element,
+                                                     cth_time deadline);
+
+/* Copy the element that the next get would take, and leave it there. Never waits.
+   Returns : CTH_OK; CTH_EMPTY; CTH_NOMEM; CTH_FORKED. */
+CTH_API CTH_NODISCARD cth_status cth_queue_peek(cth_queue *queue, void *element);
+
+/* Return the number of elements at that moment. Like: Python Queue.qsize. */
+CTH_API size_t cth_queue_size(const cth_queue *queue);
+
+/* Tell whether the queue was empty at that moment. */
+CTH_API bool cth_queue_is_empty(const cth_queue *queue);
+
+/* Tell whether the queue was full at that moment; one without a bound never is. */
+CTH_API bool cth_queue_is_full(const cth_queue *queue);
+
+/* Say that the work on one element that was got is done.
+   Returns : CTH_OK; CTH_OVERFLOW, and nothing changed, more often than elements were put;
+             CTH_NOMEM; CTH_FORKED.
+   Like    : Python Queue.task_done. */
+CTH_API cth_status cth_queue_task_done(cth_queue *queue);
+
+/* Wait until every element that was put is done.
+
+   Blocks   : while some are not.
+   Returns  : CTH_OK; CTH_CANCELLED; CTH_NOMEM; CTH_FORKED.
+   Ordering : each task_done happens before this returns.
+   Like     : Python Queue.join. */
+CTH_API cth_status cth_queue_join(cth_queue *queue);
+
+/* As cth_queue_join, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative deadline. */
+CTH_API CTH_NODISCARD cth_status cth_queue_join_until(cth_queue *queue, cth_time deadline);
+
+/* End the queue's service: every put, waiting ones too, returns CTH_SHUTDOWN from now on. With
+   CTH_DRAIN gets go on until it is empty; with CTH_NOW all elements are dropped and count as done.
+
+   Returns : CTH_OK, also when it was shut down before (CTH_NOW may follow CTH_DRAIN); CTH_NOMEM;
+             CTH_FORKED; CTH_INVALID for another `how`.
+   Like    : Python 3.13 Queue.shutdown(immediate). */
+CTH_API cth_status cth_queue_shutdown(cth_queue *queue, cth_shutdown how);
+
+/* Drop what is in the queue and give back its memory; zeroed it may be initialised again.
+   Returns : CTH_OK; CTH_BUSY, and nothing changed, while threads wait; CTH_NOMEM. */
+CTH_API cth_status cth_queue_destroy(cth_queue *queue);
+
+/* CTH_FOREACH_GET(type, name, &queue) { ... }: get elements into a variable `type name` until the
+   queue is shut down and empty, or the thread is cancelled. Expands to
+       for (type name; cth_queue_get(&queue, &name) == CTH_OK;) */
+#  define CTH_FOREACH_GET(type, name, queue) \
+    for (type name; cth_queue_get((queue), &name) == CTH_OK;)
+
+/* CTH_QUEUE_OF(int, int_queue); at file scope: a queue of ints. Expands to a struct int_queue with
+   a cth_queue called `queue`, and to the functions int_queue_init(q, bound, desc), _put(q, value),
+   _try_put, _put_until(q, value, deadline), _get(q, &value), _try_get, _get_until(q, &value,
+   deadline); the others take &q->queue. */
+#  define CTH__TYPED CTH__UNUSED static inline
+#  define CTH_QUEUE_OF(type, name)                                                         \
+    typedef struct name {                                                                  \
+      cth_queue queue;                                                                     \
+    } name;                                                                                \
+    CTH__TYPED cth_status name##_init(name *q, size_t bound, const cth_queue_desc *desc) { \
+      return cth_queue_init(&q->queue, sizeof(type), bound, desc);                         \
+    }                                                                                      \
+    CTH__TYPED cth_status name##_put(name *q, type value) {                                \
+      return cth_queue_put(&q->queue, &value);                                             \
+    }                                                                                      \
+    CTH__TYPED cth_status name##_try_put(name *q, type value) {                            \
+      return cth_queue_try_put(&q->queue, &value);                                         \
+    }                                                                                      \
+    CTH__TYPED cth_status name##_put_until(name *q, type value, cth_time deadline) {       \
+      return cth_queue_put_until(&q->queue, &value, deadline);                             \
+    }                                                                                      \
+    CTH__TYPED cth_status name##_get(name *q, type *value) {                               \
+      return cth_queue_get(&q->queue, value);                                              \
+    }                                                                                      \
+    CTH__TYPED cth_status name##_try_get(name *q, type *value) {                           \
+      return cth_queue_try_get(&q->queue, value);                                          \
+    }                                                                                      \
+    CTH__TYPED cth_status name##_get_until(name *q, type *value, cth_time deadline) {      \
+      return cth_queue_get_until(&q->queue, value, deadline);                              \
+    }                                                                                      \
+    struct name
+
+/* -------------------------------------------------------------------------------------------------
+   >>api:chan   Channels: Go's `chan`. First in, first out; closed by either side.
+
+       cth_chan ch;
+       cth_chan_init(&ch, sizeof(int), 128, NULL);
+       cth_chan_send(&ch, &i);                                         // one thread
+       CTH_FOREACH_RECV(int, i, &ch) { sum += i; }                     // another
+       cth_chan_close(&ch);                                            // ends the loop when drained
+
+   A capacity of 0 makes a rendezvous: a send ends when a receiver has the value. Values are copied
+   as bytes, so large ones are better sent as pointers. A sender that finds its channel full, and a
+   receiver that finds it empty, spins for a moment and then sleeps.
+   ---------------------------------------------------------------------------------------------- */
+
+/* As capacity: no bound. Memory is taken in blocks as the channel fills, and used again. */
+#  define CTH_UNBOUNDED SIZE_MAX
+
+/* Largest other capacity, and most values in a channel without a bound. */
+#  define CTH_CHAN_MAX ((size_t)1 << 28)
+
+typedef struct cth_chan_desc {
+    bool single; /* one thread at a time sends, and one receives: saves the locked instructions */
+} cth_chan_desc;
+
+/* Private: one of the two sides of a channel; in a cache line of its own. */
+typedef struct cth__side {
+    cth__word at;         /* position of the next value << 3; locked, who sleeps, closed */
+    cth__word till;       /* how far it may go, by the last look at the other side */
+    uint32_t room;        /* how far that is ahead of the other side */
+    uint32_t index;       /* where the next value stands; this and all below is under the lock */
+    uint32_t wrap, limit; /* index after which a ring begins anew; at which a block is left */
+    uint32_t single;      /* there is one thread only */
+    unsigned char *block;
+    char pad[64];
+} cth__side;
+
+/* A channel. The fields are private. Zeroed it is a rendezvous of values of size 0. */
+typedef struct cth_chan {
+    uint32_t size;        /* bytes of a value */
+    uint32_t capacity;    /* 0: rendezvous; UINT32_MAX: unbounded */
+    uint32_t kind;        /* what the slow paths ask for */
+    uint32_t generation;  /* of the process that made it */
+    cth__word flags;      /* who sleeps, and closed, where the sides are not locked */
+    cth__ptr spare;       /* unbounded: a block to use again */
+    cth_time due, period; /* of cth_chan_after and cth_chan_tick; under the bucket lock */
+    uint64_t taken;
+    char pad[64];
+    cth__side rear;  /* where values go in */
+    cth__side front; /* where they come out */
+} cth_chan;
+
+/* Make a channel for values of `size` bytes, up to 2^31 - 1, that holds up to `capacity` of them
+   (0: rendezvous; CTH_UNBOUNDED); `desc` may be NULL. Its memory is allocated here; only one
+   without a bound allocates more, in blocks.
+
+   Returns : CTH_OK; CTH_NOMEM; CTH_INVALID for a size or capacity that is too large, or a
+             rendezvous with .single.
+   Like    : Go make(chan T, capacity). Python: queue.Queue(capacity), queue.SimpleQueue. */
+CTH_API CTH_NODISCARD cth_status cth_chan_init(cth_chan *chan,
+                                               size_t size,
+                                               size_t capacity,
+                                               const cth_chan_desc *desc);
+
+/* Make a channel that has one value, its due time (a cth_time), `span` from now; and one that has a
+   value at each multiple of `period`. There is no thread behind them and no memory, so they are
+   cheap to make and drop. A reader of a tick that comes late finds one value, the latest due time;
+   those before it are skipped. Nothing can be sent.
+
+   Returns : CTH_OK; CTH_INVALID for a negative span, a period of 0 or less.
+   Like    : Go time.After, time.Tick. */
+CTH_API cth_status cth_chan_after(cth_chan *chan, cth_time span);
+/* As cth_chan_after, with a value at each multiple of `period`. */
+CTH_API cth_status cth_chan_tick(cth_chan *chan, cth_time period);
+
+/* Send a copy of the value at `value` (NULL will do for values of size 0).
+
+   Blocks   : while the channel is full; a rendezvous: until a receiver has taken the value.
+   Returns  : CTH_OK; CTH_CLOSED and CTH_CANCELLED, the value is not sent; CTH_NOMEM; CTH_INVALID
+              for a timed channel; CTH_FORKED in the child of a fork, when it would have to wait.
+   Ordering : everything before this call happens before the recv that returns the value; a recv
+              happens before the send that uses its place (in a rendezvous: that it frees) returns.
+   Like     : Go ch <- value, which panics when closed. */
+CTH_FAST CTH_NODISCARD cth_status cth_chan_send(cth_chan *chan, const void *value);
+
+/* Send a value if that needs no waiting. Returns: as cth_chan_send; CTH_FULL, and for a rendezvous
+   that means that no receiver waits. */
+CTH_FAST CTH_NODISCARD cth_status cth_chan_try_send(cth_chan *chan, const void *value);
+
+/* As cth_chan_send, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative deadline. */
+CTH_FAST CTH_NODISCARD cth_status cth_chan_send_until(cth_chan *chan,
+                                                      const void *value,
+                                                      cth_time deadline);
+
+/* Receive the oldest value into `*value`.
+
+   Blocks  : while the channel is empty; a rendezvous: until a sender comes.
+   Returns : CTH_OK; CTH_CLOSED when it is closed and empty; CTH_CANCELLED; CTH_NOMEM; CTH_FORKED as
+             above. `*value` is written with CTH_OK only.
+   Like    : Go value, ok := <-ch. */
+CTH_FAST CTH_NODISCARD cth_status cth_chan_recv(cth_chan *chan, void *value);
+
+/* Receive a value if there is one. Returns: as cth_chan_recv; CTH_EMPTY. */
+CTH_FAST CTH_NODISCARD cth_status cth_chan_try_recv(cth_chan *chan, void *value);
+
+/* As cth_chan_recv, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative deadline. */
+CTH_FAST CTH_NODISCARD cth_status cth_chan_recv_until(cth_chan *chan,
+                                                      void *value,
+                                                      cth_time deadline);
+
+/* Send `n` values that stand one behind the other, in few steps; `*sent` (may be NULL) says how
+   many went, also when the status is not CTH_OK. Values of other senders may come in between.
+   Blocks: until all are sent. Returns: as cth_chan_send. */
+CTH_API CTH_NODISCARD cth_status cth_chan_send_n(cth_chan *chan,
+                                                 const void *values,
+                                                 size_t n,
+                                                 size_t *sent);
+/* Send as many of `n` values as need no waiting. Returns: CTH_OK when all went, else CTH_FULL. */
+CTH_API CTH_NODISCARD cth_status cth_chan_try_send_n(cth_chan *chan,
+                                                     const void *values,
+                                                     size_t n,
+                                                     size_t *sent);
+/* As cth_chan_send_n, or CTH_TIMEDOUT at the deadline. */
+CTH_API CTH_NODISCARD cth_status cth_chan_send_n_until(cth_chan *chan,
+                                                       const void *values,
+                                                       size_t n,
+                                                       size_t *sent,
+                                                       cth_time deadline);
+
+/* Receive up to `n` values, at least one, in few steps; `*received` (may be NULL) says how many.
+   Blocks: while the channel is empty. Returns: as cth_chan_recv; CTH_OK at once for n == 0. */
+CTH_API CTH_NODISCARD cth_status cth_chan_recv_n(cth_chan *chan,
+                                                 void *values,
+                                                 size_t n,
+                                                 size_t *received);
+/* Receive up to `n` values if there are any. Returns: as cth_chan_recv_n; CTH_EMPTY. */
+CTH_API CTH_NODISCARD cth_status cth_chan_try_recv_n(cth_chan *chan,
+                                                     void *values,
+                                                     size_t n,
+                                                     size_t *received);
+/* As cth_chan_recv_n, or CTH_TIMEDOUT at the deadline. */
+CTH_API CTH_NODISCARD cth_status
+cth_chan_recv_n_until(cth_chan *chan, void *values, size_t n, size_t *received, cth_time deadline);
+
+/* Close the channel: every send, waiting ones too, returns CTH_CLOSED from now on; what was sent
+   before is still received, then recv returns CTH_CLOSED. By any thread.
+
+   Returns  : CTH_OK; CTH_CLOSED, and nothing changed, when it was closed before; CTH_NOMEM;
+              CTH_FORKED.
+   Ordering : everything before this call happens before a recv that returns CTH_CLOSED by it.
+   Like     : Go close(ch). */
+CTH_API cth_status cth_chan_close(cth_chan *chan);
+
+/* Tell whether the channel has been closed. */
+CTH_API bool cth_chan_is_closed(const cth_chan *chan);
+
+/* Return the number of values in the channel at that moment. Like: Go len(ch). */
+CTH_API size_t cth_chan_len(const cth_chan *chan);
+
+/* Return the capacity: CTH_UNBOUNDED, 0 for a rendezvous, 1 for a timed channel. Like: Go cap. */
+CTH_API size_t cth_chan_cap(const cth_chan *chan);
+
+/* Give back the channel's memory, with the values that are in it; zeroed it may be initialised
+   again. A timed channel may as well be dropped as it is.
+   Returns : CTH_OK; CTH_BUSY, and nothing changed, while threads wait; CTH_NOMEM. */
+CTH_API cth_status cth_chan_destroy(cth_chan *chan);
+
+/* CTH_FOREACH_RECV(type, name, &chan) { ... }: receive values into a variable `type name` until the
+   channel is closed and empty, or the thread is cancelled. Expands to
+       for (type name; cth_chan_recv(&chan, &name) == CTH_OK;)
+   Like : Go for name := range ch. */
+#  define CTH_FOREACH_RECV(type, name, chan) \
+    for (type name; cth_chan_recv((chan), &name) == CTH_OK;)
+
+/* Private: the inline cores, which do what needs no waiting. With a constant size the copy is a few
+   instructions. */
+#  ifndef __cplusplus
+CTH_FAST bool cth__side_enter(cth_chan *chan, cth__side *side, cth__side *other, uint32_t *at);
+CTH_FAST void cth__side_step(cth__side *side, uint32_t at);
+CTH_FAST bool cth__chan_put(cth_chan *chan, const void *value, size_t size);
+CTH_FAST bool cth__chan_take(cth_chan *chan, void *value, size_t size);
+#  endif
+
+/* CTH_CHAN_OF(int, int_chan); at file scope: a channel of ints, faster than the general form since
+   the size is a constant. Expands to a struct int_chan around a cth_chan called `chan`, and to the
+   functions int_chan_init(c, capacity, desc), _send(c, value), _try_send, _send_until(c, value,
+   deadline), _recv(c, &value), _try_recv, _recv_until(c, &value, deadline), _close(c); the others
+   take &c->chan. */
+#  ifdef __cplusplus
+#    define CTH__SEND_AS(chan, value, size) cth_chan_send((chan), (value))
+#    define CTH__RECV_AS(chan, value, size) cth_chan_recv((chan), (value))
+#  else
+#    define CTH__SEND_AS(chan, value, size)            \
+      (cth__chan_put((chan), (value), (size)) ? CTH_OK \
+                                              : cth__chan_send_slow((chan), (value), CTH_FOREVER))
+#    define CTH__RECV_AS(chan, value, size)    \
+      (cth__chan_take((chan), (value), (size)) \
+           ? CTH_OK                            \
+           : cth__chan_recv_slow((chan), (value), CTH_FOREVER))
+#  endif
+#  define CTH_CHAN_OF(type, name)                                                            \
+    typedef struct name {                                                                    \
+      cth_chan chan;                                                                         \
+    } name;                                                                                  \
+    CTH__TYPED cth_status name##_init(name *c, size_t capacity, const cth_chan_desc *desc) { \
+      return cth_chan_init(&c->chan, sizeof(type), capacity, desc);                          \
+    }                                                                                        \
+    CTH__TYPED cth_status name##_send(name *c, type value) {                                 \
+      return CTH__SEND_AS(&c->chan, &value, sizeof value);                                   \
+    }                                                                                        \
+    CTH__TYPED cth_status name##_try_send(name *c, type value) {                             \
+      return cth_chan_try_send(&c->chan, &value);                                            \
+    }                                                                                        \
+    CTH__TYPED cth_status name##_send_until(name *c, type value, cth_time deadline) {        \
+      return cth_chan_send_until(&c->chan, &value, deadline);                                \
+    }                                                                                        \
+    CTH__TYPED cth_status name##_recv(name *c, type *value) {                                \
+      return CTH__RECV_AS(&c->chan, value, sizeof *value);                                   \
+    }                                                                                        \
+    CTH__TYPED cth_status name##_try_recv(name *c, type *value) {                            \
+      return cth_chan_try_recv(&c->chan, value);                                             \
+    }                                                                                        \
+    CTH__TYPED cth_status name##_recv_until(name *c, type *value, cth_time deadline) {       \
+      return cth_chan_recv_until(&c->chan, value, deadline);                                 \
+    }                                                                                        \
+    CTH__TYPED cth_status name##_close(name *c) {                                            \
+      return cth_chan_close(&c->chan);                                                       \
+    }                                                                                        \
+    struct name
+
+/* -------------------------------------------------------------------------------------------------
+   >>api:select   Wait for the first of several things: Go's `select`.
+
+       cth_status status;
+       switch (CTH_SELECT(&status, CTH_RECV(&jobs, &job), CTH_SEND(&log, &line),
+                          CTH_ON_CANCEL(&stop), CTH_ON_TIME(cth_after(CTH_S(1))))) {
+       case 0: if (status == CTH_CLOSED) { return CTH_OK; } run(&job); break;
+       case 1: ...
+       }
+
+   Exactly one case happens. Among several that can, each is equally likely. A wake-up is never lost
+   to other threads by it. One channel may stand in several cases, for sending and receiving too; a
+   case whose object is NULL is never ready (as in Go).
+   ---------------------------------------------------------------------------------------------- */
+
+typedef enum cth_case_kind {
+    CTH_CASE_NONE,   /* never ready */
+    CTH_CASE_RECV,   /* cth_chan_recv(object, value) */
+    CTH_CASE_SEND,   /* cth_chan_send(object, value) */
+    CTH_CASE_GET,    /* cth_queue_get(object, value) */
+    CTH_CASE_EVENT,  /* the cth_event is set */
+    CTH_CASE_LATCH,  /* the cth_latch is at zero */
+    CTH_CASE_CANCEL, /* the cth_cancel is cancelled, or its deadline has passed */
+    CTH_CASE_TIME    /* the deadline has passed */
+} cth_case_kind;
+
+/* One case; the fields above the line are the caller's. An array of them may be used again, by one
+   thread at a time. */
+typedef struct cth_case {
+    cth_case_kind kind;
+    void *object;
+    void *value;
+    cth_time deadline;
+    /* ---- private */
+    uint32_t stamp, record_index;
+    void *record[12];
+} cth_case;
+
+/* Cases as values, for arrays and for CTH_SELECT; C only. Each expands to a compound literal:
+   CTH_RECV(c, v) to (cth_case){.kind = CTH_CASE_RECV, .object = c, .value = v}, with a check that c
+   points to a cth_chan. */
+#  ifndef __cplusplus
+#    define CTH__CASE(k, type, o, v) \
+      ((cth_case){.kind = (k), .object = (1 ? (o) : (type *)0), .value = (v)})
+#    define CTH_RECV(chan, value) CTH__CASE(CTH_CASE_RECV, cth_chan, chan, value)
+#    define CTH_SEND(chan, value_) \
+      CTH__CASE(CTH_CASE_SEND, cth_chan, chan, (void *)(uintptr_t)(value_))
+#    define CTH_GET(queue, value)  CTH__CASE(CTH_CASE_GET, cth_queue, queue, value)
+#    define CTH_ON_EVENT(event)    CTH__CASE(CTH_CASE_EVENT, cth_event, event, NULL)
+#    define CTH_ON_LATCH(latch)    CTH__CASE(CTH_CASE_LATCH, cth_latch, latch, NULL)
+#    define CTH_ON_CANCEL(token)   CTH__CASE(CTH_CASE_CANCEL, cth_cancel, token, NULL)
+#    define CTH_ON_TIME(deadline_) ((cth_case){.kind = CTH_CASE_TIME, .deadline = (deadline_)})
+#  endif
+
+/* Wait until one of the `n` cases can happen, let it happen, and put which one it was into `*index`
+   (may be NULL; n when none did).
+
+   Blocks   : while no case is ready; with no case at all, for ever.
+   Returns  : what that case alone returns: CTH_OK, or CTH_CLOSED for a channel and CTH_SHUTDOWN for
+              a queue, which make a case ready too; then with *index == n: CTH_CANCELLED, when the
+              thread's own token was; CTH_NOMEM; CTH_INVALID for an unknown kind, a negative
+              deadline, a send to a timed channel; CTH_FORKED.
+   Ordering : as what the case does alone.
+   Like     : Go select, reflect.Select; crossbeam Select. */
+CTH_API cth_status cth_select(cth_case *cases, size_t n, size_t *index);
+
+/* As cth_select, or CTH_TIMEDOUT when there was a moment at which no case was ready. Never waits.
+   Like : Go select with a default case. */
+CTH_API CTH_NODISCARD cth_status cth_try_select(cth_case *cases, size_t n, size_t *index);
+
+/* As cth_select, or CTH_TIMEDOUT at the deadline. */
+CTH_API CTH_NODISCARD cth_status cth_select_until(cth_case *cases,
+                                                  size_t n,
+                                                  size_t *index,
+                                                  cth_time deadline);
+
+/* As cth_select, but let nothing happen: say in `*index` which case is ready. Another thread may be
+   faster, so go on with a try. A rendezvous is ready only when its partner waits in a send, a recv
+   or a select, not in this call.
+   Returns : CTH_OK; CTH_CANCELLED; CTH_NOMEM; CTH_INVALID; CTH_FORKED.
+   Like    : poll; crossbeam Select::ready. */
+CTH_API cth_status cth_select_ready(cth_case *cases, size_t n, size_t *index);
+
+/* As cth_select_ready, or CTH_TIMEDOUT at the deadline. */
+CTH_API CTH_NODISCARD cth_status cth_select_ready_until(cth_case *cases,
+                                                        size_t n,
+                                                        size_t *index,
+                                                        cth_time deadline);
+
+/* CTH_SELECT(&status, case, ...): as cth_select with the cases written there, for `switch`: the
+   value is the index of the case as an int, and -1 when none happened; the status goes to `status`.
+   CTH_TRY_SELECT: as cth_try_select; -1 is the default case. Expand to cth__select_switch with an
+   array of the cases. C only. */
+#  ifndef __cplusplus
+#    define CTH_SELECT(status, ...)     CTH__SELECT(status, CTH_FOREVER, __VA_ARGS__)
+#    define CTH_TRY_SELECT(status, ...) CTH__SELECT(status, 0, __VA_ARGS__)
+#    define CTH__SELECT(status, deadline, ...)                \
+      cth__select_switch((status), (cth_case[]){__VA_ARGS__}, \
+                         sizeof((cth_case[]){__VA_ARGS__}) / sizeof(cth_case), (deadline))
+#  endif
+
+/* -------------------------------------------------------------------------------------------------
    The inline fast paths. Each tries the one compare-and-swap (or load) that settles the common
    case, and leaves everything else to a function of the implementation.
    ---------------------------------------------------------------------------------------------- */
@@ -1555,6 +2167,9 @@ extern CTH__TLS_MODEL _Thread_local uint32_t cth__me;
 #    define cth__write_lock_slow   CTH__MODE(cth__write_lock_slow)
 #    define cth__write_unlock_slow CTH__MODE(cth__write_unlock_slow)
 #    define cth__latch_wait_slow   CTH__MODE(cth__latch_wait_slow)
+#    define cth__chan_send_slow    CTH__MODE(cth__chan_send_slow)
+#    define cth__chan_recv_slow    CTH__MODE(cth__chan_recv_slow)
+#    define cth__select_switch     CTH__MODE(cth__select_switch)
 #    define cth__once_call_slow    CTH__MODE(cth__once_call_slow)
 #    define cth__sem_acquire_slow  CTH__MODE(cth__sem_acquire_slow)
 #    define cth__sem_release_slow  CTH__MODE(cth__sem_release_slow)
@@ -1573,6 +2188,9 @@ CTH_API cth_status cth__event_wait_slow(cth_event *event, cth_time deadline);
 CTH_API cth_status cth__latch_wait_slow(cth_latch *latch, cth_time deadline);
 CTH_API cth_status cth__once_call_slow(cth_once *once, cth_status (*fn)(void *arg), void *arg);
 CTH_API void cth__panic_status(const char *what, cth_status status);
+CTH_API cth_status cth__chan_send_slow(cth_chan *chan, const void *value, cth_time deadline);
+CTH_API cth_status cth__chan_recv_slow(cth_chan *chan, void *value, cth_time deadline);
+CTH_API int cth__select_switch(cth_status *status, cth_case *cases, size_t n, cth_time deadline);
 
 CTH_FAST cth_status cth_mutex_lock(cth_mutex *mutex) {
     uint32_t found = 0;
@@ -1762,6 +2380,128 @@ CTH_FAST cth_status cth_once_call(cth_once *once, cth_status (*fn)(void *arg), v
     return cth__once_call_slow(once, fn, arg);
 }
 
+#    define CTH__CHAN_LOCKED   UINT32_C(1)
+#    define CTH__CHAN_SLEEPERS UINT32_C(2)
+#    define CTH__CHAN_CLOSED   UINT32_C(4)
+#    define CTH__CHAN_FLAGS    UINT32_C(7)
+#    define CTH__CHAN_ONE      UINT32_C(8) // the position's unit
+
+/* Lock a side, if nobody else is at work or asleep there, and it may go on by one value of the same
+   block; `*at` is its position then. */
+CTH_FAST CTH__ALWAYS bool cth__side_enter(cth_chan *chan,
+                                          cth__side *side,
+                                          cth__side *other,
+                                          uint32_t *at) {
+    // relaxed, three times: guesses, which spare a full or empty channel the lock.
+    uint32_t found = cth__load(&side->at, relaxed);
+    uint32_t till = cth__load(&side->till, relaxed);
+    if ((found & ~CTH__CHAN_FLAGS) == till) {
+        till =
+            (cth__load(&other->at, relaxed) & ~CTH__CHAN_FLAGS) + side->room; // relaxed: as above
+        if ((found & ~CTH__CHAN_FLAGS) == till) {
+            return false;
+        }
+    }
+    bool good = true;
+    if (side->single != 0) {
+        // Nobody has to be locked out, but who is about to sleep or to close has to know.
+        // [chan.S] release: the position in it says what has been done; pairs with [chan.D].
+        cth__store(&side->at, found | CTH__CHAN_LOCKED, release);
+        cth__fence_light(); // seq_cst: either this thread sees the flag, or its setter the lock
+        // relaxed: ordered by the fence. A lock that was there is of before a fork.
+        good = cth__load(&chan->flags, relaxed) == 0 && (found & CTH__CHAN_FLAGS) == 0;
+        // [chan.A] acquire: the side as it was left; pairs with [chan.B].
+    } else if (!CTH__LIKELY(
+                   (found & CTH__CHAN_FLAGS) == 0 &&
+                   cth__cas(&side->at, &found, found | CTH__CHAN_LOCKED, acquire, relaxed))) {
+        return false;
+    }
+    CTH_SIM_WRITE(*side);
+    // relaxed: changes under the side's lock.
+    if (found == cth__load(&side->till, relaxed)) {
+        // [chan.D] acquire: the other side has done with the places; pairs with [chan.B], [chan.S].
+        till = (cth__load(&other->at, acquire) & ~CTH__CHAN_FLAGS) + side->room;
+        cth__store(&side->till, till, relaxed); // relaxed: as above
+        good = good && found != till;
+    }
+    if (!CTH__LIKELY(good && side->index != side->limit)) {
+        CTH_SIM_WRITE(*side);
+        cth__store(&side->at, found, release); // [chan.B] release: as it was
+        return false;
+    }
+    *at = found;
+    return true;
+}
+
+/* Go on by one value, and unlock. The channel may be gone after it. */
+CTH_FAST CTH__ALWAYS void cth__side_step(cth__side *side, uint32_t at) {
+    const uint32_t next = side->index + 1;
+    side->index = next == side->wrap ? 0 : next;
+    CTH_SIM_WRITE(*side);
+    // [chan.B] release: publishes what was done with the value; pairs with [chan.A], [chan.D].
+    cth__store(&side->at, at + CTH__CHAN_ONE, release);
+}
+
+CTH_FAST CTH__ALWAYS bool cth__chan_put(cth_chan *chan, const void *value, size_t size) {
+    uint32_t at;
+    if (!cth__side_enter(chan, &chan->rear, &chan->front, &at)) {
+        return false;
+    }
+    unsigned char *place = chan->rear.block + (size_t)chan->rear.index * size;
+    CTH_SIM_WRITE(*place);
+    if (size != 0) {
+        memcpy(place, value, size);
+    }
+    cth__side_step(&chan->rear, at);
+    return true;
+}
+
+CTH_FAST CTH__ALWAYS bool cth__chan_take(cth_chan *chan, void *value, size_t size) {
+    uint32_t at;
+    if (!cth__side_enter(chan, &chan->front, &chan->rear, &at)) {
+        return false;
+    }
+    const unsigned char *place = chan->front.block + (size_t)chan->front.index * size;
+    CTH_SIM_READ(*place);
+    if (size != 0) {
+        memcpy(value, place, size);
+    }
+    cth__side_step(&chan->front, at);
+    return true;
+}
+
+CTH_FAST cth_status cth_chan_send(cth_chan *chan, const void *value) {
+    return cth_chan_send_until(chan, value, CTH_FOREVER);
+}
+
+CTH_FAST cth_status cth_chan_try_send(cth_chan *chan, const void *value) {
+    const cth_status status = cth_chan_send_until(chan, value, 0);
+    return status == CTH_TIMEDOUT ? CTH_FULL : status;
+}
+
+CTH_FAST cth_status cth_chan_send_until(cth_chan *chan, const void *value, cth_time deadline) {
+    if (CTH__LIKELY(deadline >= 0 && cth__chan_put(chan, value, chan->size))) {
+        return CTH_OK;
+    }
+    return cth__chan_send_slow(chan, value, deadline);
+}
+
+CTH_FAST cth_status cth_chan_recv(cth_chan *chan, void *value) {
+    return cth_chan_recv_until(chan, value, CTH_FOREVER);
+}
+
+CTH_FAST cth_status cth_chan_try_recv(cth_chan *chan, void *value) {
+    const cth_status status = cth_chan_recv_until(chan, value, 0);
+    return status == CTH_TIMEDOUT ? CTH_EMPTY : status;
+}
+
+CTH_FAST cth_status cth_chan_recv_until(cth_chan *chan, void *value, cth_time deadline) {
+    if (CTH__LIKELY(deadline >= 0 && cth__chan_take(chan, value, chan->size))) {
+        return CTH_OK;
+    }
+    return cth__chan_recv_slow(chan, value, deadline);
+}
+
 CTH_FAST cth__scope cth__scope_mutex(cth_mutex *lock) {
     cth__scope scope = {lock, NULL, false};
     const cth_status status = cth_mutex_lock(lock);
@@ -1801,6 +2541,7 @@ CTH_FAST void cth__scope_leave(cth__scope *scope) {
      cth__os_wait, cth__os_wake           sleep on a word of one thread, and end that sleep
      cth__os_thread_start, _join, _detach
      cth__os_yield, cth__os_pause         give up the CPU; a hint for spinning
+     cth__os_fence_prepare, _heavy        a fence in all threads at once, if there is one
      cth__os_cpus, cth__os_native_id, cth__os_is_main, cth__os_set_name, cth__os_local_time
      cth__os_key_create, cth__os_key_set  call a function when a thread ends
      cth__os_on_exit, cth__os_on_fork, cth__os_entropy
@@ -1932,6 +2673,34 @@ static CTH__UNUSED void cth__os_yield(void) {
     (void)sched_yield();
     errno = error;
 }
+
+#    ifndef CTHREADS_SIM
+/* Make cth__fence_light cost nothing, where the system has the other half of it. */
+static CTH__UNUSED void cth__os_fence_prepare(void) {
+#      ifdef SYS_membarrier
+    const int error = errno;
+    if (syscall(SYS_membarrier, 16, 0, 0) == 0) { // REGISTER_PRIVATE_EXPEDITED
+        // relaxed: whoever does not see it passes a whole fence.
+        atomic_store_explicit(&cth__asymmetric, 1, memory_order_relaxed);
+    }
+    errno = error;
+#      endif
+}
+
+/* Make every running thread of the process pass a fence, this one too. */
+static CTH__UNUSED void cth__os_fence_heavy(void) {
+#      ifdef SYS_membarrier
+    const int error = errno;
+    const bool done = syscall(SYS_membarrier, 8, 0, 0) == 0; // PRIVATE_EXPEDITED
+    errno = error;
+    // relaxed: it was set before this, when a channel was made.
+    if (!done && atomic_load_explicit(&cth__asymmetric, memory_order_relaxed) == 1) {
+        cth__panic("membarrier failed");
+    }
+#      endif
+    cth__fence(seq_cst); // [chan.T] seq_cst: where there is no such call; pairs with [chan.S]
+}
+#    endif
 
 static CTH__UNUSED inline void cth__os_pause(void) {
 #    if defined(__x86_64__) || defined(__i386__)
@@ -4577,27 +5346,29 @@ static void cth__sim_order(const volatile void *lock, int order) {
     cth__sim_changed(cell, "use of", 0, order, "cthreads.h");
 }
 
-#    define cth__os_handle      cth__sim_os_thread
-#    define cth__clock          cth__sim_clock
-#    define cth__wall           cth__sim_wall
-#    define cth__local_time     cth__sim_local_time
-#    define cth__wait_on        cth__sim_wait
-#    define cth__wake_on        cth__sim_wake
-#    define cth__yield_cpu      cth__sim_yield
-#    define cth__handle_start   cth__sim_thread_start
-#    define cth__handle_join    cth__sim_thread_join
-#    define cth__handle_detach  cth__sim_thread_detach
-#    define cth__entropy        cth__sim_entropy
-#    define cth__cpu()          0U
-#    define cth__is_main        cth__sim_is_main
-#    define cth__native_id      cth__sim_native_id
-#    define cth__choose(n)      cth__pick_any(n)
-#    define cth__maybe(odds)    (cth__pick(2, CTH__OPEN_TO, cth__x_below(odds) == 0) != 0)
-#    define cth__holds_none     cth__sim_holds_none
-#    define cth__order_by(p, o) cth__sim_order((p), memory_order_##o)
-#    define cth__spurious()     cth__sim_spurious()
-#    define cth__spin_pause()   (void)0
-#    define cth__bind(record)   ((void)(cth__sim_self()->self = (record)))
+#    define cth__os_handle       cth__sim_os_thread
+#    define cth__clock           cth__sim_clock
+#    define cth__wall            cth__sim_wall
+#    define cth__local_time      cth__sim_local_time
+#    define cth__wait_on         cth__sim_wait
+#    define cth__wake_on         cth__sim_wake
+#    define cth__yield_cpu       cth__sim_yield
+#    define cth__handle_start    cth__sim_thread_start
+#    define cth__handle_join     cth__sim_thread_join
+#    define cth__handle_detach   cth__sim_thread_detach
+#    define cth__entropy         cth__sim_entropy
+#    define cth__cpu()           0U
+#    define cth__is_main         cth__sim_is_main
+#    define cth__native_id       cth__sim_native_id
+#    define cth__choose(n)       cth__pick_any(n)
+#    define cth__maybe(odds)     (cth__pick(2, CTH__OPEN_TO, cth__x_below(odds) == 0) != 0)
+#    define cth__holds_none      cth__sim_holds_none
+#    define cth__order_by(p, o)  cth__sim_order((p), memory_order_##o)
+#    define cth__spurious()      cth__sim_spurious()
+#    define cth__spin_pause()    (void)0
+#    define cth__fence_prepare() ((void)0)
+#    define cth__fence_heavy()   cth__sim_fence(memory_order_seq_cst, CTH__HERE)
+#    define cth__bind(record)    ((void)(cth__sim_self()->self = (record)))
 #  else
 #    define cth__os_handle      cth__os_thread
 #    define cth__clock          cth__os_now
@@ -4618,6 +5389,8 @@ static void cth__sim_order(const volatile void *lock, int order) {
 #    define cth__order_by(p, o) ((void)0)
 #    define cth__spurious()     false // whether a condition wait ends for no reason
 #    define cth__spin_pause()   cth__os_pause()
+#    define cth__fence_prepare  cth__os_fence_prepare
+#    define cth__fence_heavy    cth__os_fence_heavy
 #    define cth__bind(self)     ((void)0)
 #  endif
 
@@ -4627,6 +5400,9 @@ static void cth__sim_order(const volatile void *lock, int order) {
 
 #  ifndef CTHREADS_STATIC
 CTH__TLS_MODEL _Thread_local uint32_t cth__me;
+#    ifndef CTHREADS_SIM
+cth__word cth__asymmetric, cth__fence_word;
+#    endif
 
 extern cth_status cth_mutex_lock(cth_mutex *mutex);
 extern cth_status cth_mutex_try_lock(cth_mutex *mutex);
@@ -4651,6 +5427,16 @@ extern cth_status cth_latch_wait(cth_latch *latch);
 extern cth_status cth_latch_wait_until(cth_latch *latch, cth_time deadline);
 extern bool cth_once_is_done(const cth_once *once);
 extern cth_status cth_once_call(cth_once *once, cth_status (*fn)(void *arg), void *arg);
+extern bool cth__side_enter(cth_chan *chan, cth__side *side, cth__side *other, uint32_t *at);
+extern void cth__side_step(cth__side *side, uint32_t at);
+extern bool cth__chan_put(cth_chan *chan, const void *value, size_t size);
+extern bool cth__chan_take(cth_chan *chan, void *value, size_t size);
+extern cth_status cth_chan_send(cth_chan *chan, const void *value);
+extern cth_status cth_chan_try_send(cth_chan *chan, const void *value);
+extern cth_status cth_chan_send_until(cth_chan *chan, const void *value, cth_time deadline);
+extern cth_status cth_chan_recv(cth_chan *chan, void *value);
+extern cth_status cth_chan_try_recv(cth_chan *chan, void *value);
+extern cth_status cth_chan_recv_until(cth_chan *chan, void *value, cth_time deadline);
 extern cth__scope cth__scope_mutex(cth_mutex *lock);
 extern void cth__scope_leave(cth__scope *scope);
 #  endif
@@ -4701,9 +5487,12 @@ typedef struct cth__why {
     cth__ptr site;   // the code address it waits at
 } cth__why;
 
-#  define CTH__SPIN_LEAST 20  // pauses: about 0.5 us
-#  define CTH__SPIN_MOST  300 // about 7 us
-#  define CTH__YIELDS     4   // then so many times the CPU is given up before a sleep
+#  define CTH__SPIN_LEAST  20  // pauses: about 0.5 us
+#  define CTH__SPIN_MOST   300 // about 7 us
+#  define CTH__YIELDS      4   // then so many times the CPU is given up before a sleep
+#  define CTH__WAKING      50  // ticks (microseconds, nearly) that waking a thread may take
+#  define CTH__CROWDED     500 // ... after which others keep the CPU
+#  define CTH__YIELDS_MOST 128 // ... when sleeps were short of late: about 50 us
 
 /* One thread's record. Recycled, never freed: whoever has found one may touch it at any time. */
 typedef struct cth__self {
@@ -4711,9 +5500,12 @@ typedef struct cth__self {
     cth__word lock_wake; // 1: try the private lock again
     struct cth__self *lock_next;
     cth__os_parker parker;
-    cth__word waker_cpu; // where the waker of the latest sleep ran
+    cth__word waker_cpu; // where the waker of the latest wait ran
+    cth__word woken_at;  // when it ended that, in cth__ticks
     uint32_t me;         // number << 8, what lock words hold
     uint32_t spin;       // how many pauses a wait is worth: see cth__spin_learn
+    uint32_t yields;     // and how often it then gives up the CPU
+    uint32_t crowded;    // for how many waits not at all
     struct cth__self *next_free;
     cth_thread *thread;
     cth_cancel *token;
@@ -4721,6 +5513,9 @@ typedef struct cth__self {
     cth__ptr *slots; // values of cth_local by slot; the array changes under the registry lock
     uint32_t n_slots;
     struct cth__undo *undo; // the innermost CTH_ATOMICALLY block
+    uint32_t random;        // for select
+    uint32_t patience;      // see cth__chan_patience
+    uint32_t impatient;
     char error[128];
 } cth__self;
 
@@ -4733,7 +5528,10 @@ typedef struct cth__waiter {
     cth_time since; // when the wait began, for fairness
     uint32_t index; // which case of the wait this is
     bool poke;      // a claim of it does not end the wait, but makes the thread settle it
+    bool watch;     // its thread only wants to know: a wake of it takes nothing from others
     bool queued;
+    struct cth__bucket *bucket;
+    struct cth__waiter *also; // the next record of the same wait, if it has several
 } cth__waiter;
 
 typedef struct cth__bucket {
@@ -4814,6 +5612,13 @@ static struct cth__global {
     cth_thread_hook_fn hook;
     void *hook_arg;
 
+    cth__ptr timers; // private lock: the heap of timers, and those below
+    cth_timer *timer_root, *timer_now;
+    bool timer_left;        // timer_now may be gone: its function has cancelled or set it
+    uint32_t timer_cancels; // how many wait for the end of this run, and so keep the timer
+    cth_thread *timer_service;
+    uint64_t timer_order;
+
     cth__bucket buckets[CTH__BUCKETS];
 } cth__g;
 
@@ -4834,12 +5639,16 @@ CTH_API cth_time cth_now(void) {
     return cth__clock();
 }
 
+/* A point in time and a span, or CTH_FOREVER. */
+static cth_time cth__sum(cth_time time, cth_time span) {
+    return span >= CTH_FOREVER - time ? CTH_FOREVER : time + span;
+}
+
 CTH_API cth_time cth_after(cth_time span) {
     if (span < 0) {
         return -1;
     }
-    const cth_time now = cth__clock();
-    return span >= CTH_FOREVER - now ? CTH_FOREVER : now + span;
+    return cth__sum(cth__clock(), span);
 }
 
 /* Tell whether there is no time left to wait; 0 is past without a look at the clock. */
@@ -4922,6 +5731,7 @@ CTH_API double cth_rng_unit(cth_rng *rng) {
 #  define CTH__INDEX UINT32_C(0xffff) // the part of a number that is a place in the table
 
 enum { CTH__NEW, CTH__ALIVE, CTH__ENDED };
+enum { CTH__TIMER_PENDING = 1, CTH__TIMER_RUNS = 2 };
 enum { CTH__JOINED = 1, CTH__DETACHED = 2, CTH__FOREIGN = 4 };
 
 static void cth__door_open(void) {
@@ -5022,6 +5832,7 @@ static cth__self *cth__self_new(void) {
         }
     }
     self->spin = CTH__SPIN_MOST;
+    self->yields = CTH__YIELDS;
     self->token = NULL;
     self->thread = NULL;
     self->error[0] = '\0';
@@ -5082,6 +5893,7 @@ static void cth__look_at_cpus(void) {
        OPEN       waits, and is awake (it may be spinning)      the thread itself
        ASLEEP     waits, and sleeps in the system               the thread itself
        POKED      waits, but its token is cancelled: "settle"   the token's request
+       TAKEN      a waker has chosen it, and copies for it      a waker, under the bucket lock
        TIMEDOUT   its deadline passed                           the thread itself
        EXPIRED    its token's deadline passed                   the thread itself
        WON+...    woken, by which case, and how                 a waker, under the bucket lock
@@ -5094,19 +5906,24 @@ static void cth__look_at_cpus(void) {
      freed. A system wake that comes late makes some later sleep of that thread look again.
    - a thread whose claim was not won by a record unlinks it itself, under the bucket lock.
 
+   One wait may have several records, each in the bucket of another object (select): the claim says
+   which of them won.
+
    A flag in an object's word that says "somebody may sleep" may be set wrongly (a slow path finds
    nobody and clears it), but must never be missing. It is cleared under the bucket lock only.
 
-   The private locks (of buckets, registry and tree) are queues of sleeping records in one word,
-   after WebKit's WordLock. Order: tree, then registry, then one bucket; never two buckets.
+   The private locks (of buckets, registry, tree, timers) are queues of sleeping records in one
+   word, after WebKit's WordLock. Order: tree or timers, then registry, then one bucket. Select
+   alone holds several buckets, locked in the order of the table.
    ---------------------------------------------------------------------------------------------- */
 
 enum {
     CTH__OPEN = 1,
     CTH__ASLEEP = 2,
     CTH__POKED = 3,
-    CTH__TIMEDOUT = 4,
-    CTH__EXPIRED = 5,
+    CTH__TAKEN = 4,
+    CTH__TIMEDOUT = 5,
+    CTH__EXPIRED = 6,
     CTH__WON = 8,     // plus the index of the case << 8
     CTH__HANDED = 16, // ... and what it waited for is already its own
     CTH__SPOILED = 32 // ... or will not come
@@ -5129,17 +5946,51 @@ static bool cth__spin(const cth__self *self, uint32_t *used) {
 #  endif
 }
 
-/* Learn from a sleep that a waker on CPU `cpu` ended. On the same CPU spinning only kept the waker
-   from running. A short sleep would have been cheaper as a spin (waking an idle CPU costs some
-   30 us); while waits are long, spinning is just lost. */
-static CTH__UNUSED void cth__spin_learn(cth__self *self, cth_time slept, uint32_t cpu) {
+/* A time for cth__spin_learn: microseconds, nearly; wraps. */
+static CTH__UNUSED uint32_t cth__ticks(void) {
+    return (uint32_t)(cth__clock() >> 10);
+}
+
+/* Learn from a wait that took `ticks` until a waker on CPU `cpu` ended it. On the same CPU spinning
+   only kept the waker from running. A sleep that is shorter than it takes to wake a thread (some 30
+   us when its CPU has gone idle) would have been cheaper awake; and when two threads that answer
+   each other have begun to sleep, each would go on to sleep through the other's waking up. While
+   waits are long, spinning is just lost. */
+static CTH__UNUSED void cth__spin_learn(cth__self *self, uint32_t ticks, uint32_t cpu) {
+    self->yields = CTH__YIELDS;
     if (cpu == cth__cpu()) {
         self->spin = CTH__SPIN_LEAST;
-    } else if (slept < CTH_US(200)) {
+    } else if (ticks < CTH__WAKING) {
         self->spin = CTH__SPIN_MOST;
-    } else if (slept > CTH_MS(1)) {
+        self->yields = CTH__YIELDS_MOST;
+    } else if (ticks < 200) {
+        self->spin = CTH__SPIN_MOST;
+    } else if (ticks > 1000) {
         self->spin = self->spin / 2 > CTH__SPIN_LEAST ? self->spin / 2 : CTH__SPIN_LEAST;
     }
+}
+
+/* Wait for a thread that is in the middle of a few instructions (it may have lost its CPU): pause,
+   then give up the CPU, then sleep for a moment. */
+static void cth__pause(cth__self *self, uint32_t *used) {
+#  ifdef CTHREADS_SIM
+    (void)self;
+    (void)used;
+    cth__yield_cpu();
+#  else
+    ++*used;
+    // relaxed: a hint.
+    if (*used <= CTH__SPIN_LEAST && cth__load(&cth__g.cpus, relaxed) > 1) {
+        cth__spin_pause();
+    } else if (*used <= CTH__SPIN_LEAST * 3) {
+        const uint32_t began = cth__ticks();
+        cth__yield_cpu();
+        *used += (cth__ticks() - began) / CTH__WAKING * CTH__SPIN_LEAST;
+    } else {
+        const uint32_t same = cth__load(&self->lock_wake, relaxed); // relaxed: changes in a lock
+        cth__wait_on(&self->parker, &self->lock_wake, same, cth_after(CTH_US(50)));
+    }
+#  endif
 }
 
 static void cth__lock(cth__ptr *lock, cth__self *self) {
@@ -5283,7 +6134,9 @@ static void cth__enqueue(cth__bucket *bucket,
     w->self = self;
     w->index = index;
     w->poke = false;
+    w->watch = false;
     w->queued = true;
+    w->bucket = bucket;
     w->next = NULL;
     w->prev = bucket->tail;
     *(w->prev != NULL ? &w->prev->next : &bucket->head) = w;
@@ -5303,37 +6156,63 @@ static void cth__wake_all(cth__wakes *wakes) {
     wakes->n = 0;
 }
 
+/* The system's wake for a thread whose claim was won when it was `found`, if it sleeps. */
+static void cth__wake_later(cth__self *self, uint32_t found, cth__wakes *wakes) {
+    if (found == CTH__ASLEEP) {
+        if (wakes->n == CTH__WAKES) {
+            // slack: without it the array overflows, which no simulator sees.
+            cth__wake_all(wakes);
+        }
+        wakes->selves[wakes->n++] = self;
+    }
+}
+
+/* Take `w` out of its queue and try to change its thread's claim to `won`. Returns what the claim
+   was; 0 when the thread's wait has ended otherwise. `w` may be gone afterwards. */
+static uint32_t cth__win(cth__bucket *bucket, cth__waiter *w, uint32_t won) {
+    cth__self *self = w->self;
+    cth__unlink(bucket, w);
+    // relaxed: the compare-and-swap decides.
+    uint32_t found = cth__load(&self->claim, relaxed);
+    while (found == CTH__OPEN || found == CTH__ASLEEP || found == CTH__POKED) {
+        if (won == CTH__POKED && found == CTH__POKED) {
+            return 0;
+        }
+#  ifndef CTHREADS_SIM
+        cth__store(&self->waker_cpu, cth__cpu(), relaxed); // relaxed: a hint for spinning
+        if (found == CTH__ASLEEP) {
+            cth__store(&self->woken_at, cth__ticks(), relaxed); // relaxed: as above
+        }
+#  endif
+        // [wait.A] release: publishes what the waker did; pairs with [wait.B].
+        if (cth__cas(&self->claim, &found, won, release, relaxed)) {
+            return found;
+        }
+    }
+    return 0;
+}
+
 /* Take `w` out of its queue and try to win its thread's claim. False: the thread's wait has ended
    otherwise. Under the bucket's lock; `w` may be gone afterwards. */
 static bool cth__claim(cth__bucket *bucket, cth__waiter *w, uint32_t how, cth__wakes *wakes) {
     cth__self *self = w->self;
     const uint32_t won = w->poke ? CTH__POKED : CTH__WON | how | w->index << 8;
-    const bool poke = w->poke;
-    cth__unlink(bucket, w);
-    // relaxed: the compare-and-swap decides.
-    uint32_t found = cth__load(&self->claim, relaxed);
-    while (found == CTH__OPEN || found == CTH__ASLEEP || found == CTH__POKED) {
-        if (poke && found == CTH__POKED) {
-            return false;
-        }
-#  ifndef CTHREADS_SIM
-        if (found == CTH__ASLEEP) {
-            cth__store(&self->waker_cpu, cth__cpu(), relaxed); // relaxed: a hint for spinning
-        }
-#  endif
-        // [wait.A] release: publishes what the waker did; pairs with [wait.B].
-        if (cth__cas(&self->claim, &found, won, release, relaxed)) {
-            if (found == CTH__ASLEEP) {
-                if (wakes->n == CTH__WAKES) {
-                    // slack: without it the array overflows, which no simulator sees.
-                    cth__wake_all(wakes);
-                }
-                wakes->selves[wakes->n++] = self;
-            }
-            return true;
-        }
-    }
-    return false;
+    const uint32_t found = cth__win(bucket, w, won);
+    cth__wake_later(self, found, wakes);
+    return found != 0;
+}
+
+/* The same in two steps. In between the thread still waits, and what it gave the address of may be
+   read or written for it. cth__take returns 0 as cth__claim does false, else what cth__give needs.
+   Both under one hold of the bucket's lock. */
+static uint32_t cth__take(cth__bucket *bucket, cth__waiter *w) {
+    return cth__win(bucket, w, CTH__TAKEN);
+}
+
+static void cth__give(cth__self *self, uint32_t index, uint32_t found, cth__wakes *wakes) {
+    // [wait.A] release, as above: nobody else changes a claim that is TAKEN.
+    cth__store(&self->claim, CTH__WON | CTH__HANDED | index << 8, release);
+    cth__wake_later(self, found, wakes);
 }
 
 static void cth__bucket_close(cth__bucket *bucket, cth__wakes *wakes) {
@@ -5368,11 +6247,36 @@ static bool cth__has_waiters(const void *key, cth__self *self) {
 
 /* Take a record out of its queue unless a waker has. */
 static void cth__remove(cth__waiter *w) {
-    cth__bucket *bucket = cth__bucket_lock(w->key, w->self);
+    cth__lock(&w->bucket->lock, w->self);
     if (w->queued) {
-        cth__unlink(bucket, w);
+        cth__unlink(w->bucket, w);
     }
-    cth__unlock(&bucket->lock);
+    cth__unlock(&w->bucket->lock);
+}
+
+/* Give up the CPU some times before a sleep, for as long as it would take to wake this thread:
+   whoever has to run first may need this CPU. If somebody else then keeps it for long, sleeping is
+   better, and is what the next waits begin with. */
+static CTH__UNUSED void cth__yield_awhile(cth__self *self) {
+    const uint32_t began = cth__ticks();
+    uint32_t left = self->yields;
+    if (self->crowded != 0) {
+        self->crowded--;
+        left = 0;
+    }
+    // relaxed: read again by the caller.
+    while (left-- != 0 && cth__load(&self->claim, relaxed) == CTH__OPEN) {
+        cth__yield_cpu();
+        const uint32_t ticks = cth__ticks() - began;
+        if (cth__load(&self->claim, relaxed) != CTH__OPEN) { // relaxed: as above
+            // relaxed: a hint.
+            cth__spin_learn(self, ticks, cth__load(&self->waker_cpu, relaxed));
+        }
+        if (ticks >= CTH__WAKING) {
+            self->crowded = ticks >= CTH__CROWDED ? 64 : 0;
+            return;
+        }
+    }
 }
 
 /* How a wait may end beside being woken, and what a report says of it meanwhile. */
@@ -5395,8 +6299,9 @@ static void cth__why_set(cth__self *self, const cth__wait_desc *desc) {
     cth__store(&self->why.what, (void *)(uintptr_t)desc->what, relaxed);
 }
 
-/* Sleep until one of the `n` queued records is won, the deadline, or the thread's token ends it.
-   With no record at all it is a plain sleep. On return no record is queued any more.
+/* Sleep until one of the `n` queued records (linked by `also`) is won, the deadline, or the
+   thread's token ends it. With no record at all it is a plain sleep. On return no record is queued
+   any more.
 
    With `settle` (one record only) a deadline or token ends the wait only if the record is still
    queued when the bucket has been locked; if so the bucket is still locked on return. So under the
@@ -5442,8 +6347,8 @@ static cth_status cth__park(cth__self *self,
         }
     }
     cth__why_set(self, desc);
+    uint32_t used = 0;
     if (desc->spin) {
-        uint32_t used = 0;
         bool woken;
         do {
             // relaxed: read again below.
@@ -5451,15 +6356,8 @@ static cth_status cth__park(cth__self *self,
         } while (!woken && cth__spin(self, &used));
     }
 #  ifndef CTHREADS_SIM
-    for (int i = 0; n != 0 && i < CTH__YIELDS; i++) {
-        // relaxed: read again below.
-        if (cth__load(&self->claim, relaxed) != CTH__OPEN) {
-            break;
-        }
-        cth__yield_cpu();
-        if (cth__load(&self->claim, relaxed) != CTH__OPEN) { // relaxed: as above
-            self->spin = CTH__SPIN_LEAST; // the waker needed this CPU: spinning kept it away
-        }
+    if (n != 0) {
+        cth__yield_awhile(self);
     }
 #  endif
     found = CTH__OPEN;
@@ -5470,9 +6368,16 @@ static cth_status cth__park(cth__self *self,
     }
 #  ifndef CTHREADS_SIM
     const bool asleep = found == CTH__ASLEEP;
-    const cth_time since = asleep ? cth__clock() : 0;
+    const uint32_t since = asleep ? cth__ticks() : 0;
 #  endif
-    while (found <= CTH__POKED) {
+    used = 0;
+    while (found <= CTH__TAKEN) {
+        if (found == CTH__TAKEN) {
+            cth__pause(self, &used);
+            // [wait.B] acquire, as above.
+            found = cth__load(&self->claim, acquire);
+            continue;
+        }
         if (found == CTH__ASLEEP) {
             cth__wait_on(&self->parker, &self->claim, CTH__ASLEEP, until);
             // [wait.B] acquire, as above.
@@ -5487,7 +6392,8 @@ static cth_status cth__park(cth__self *self,
                 cth__remove(&by_token);
                 under_token = false;
             }
-            cth__bucket *bucket = cth__bucket_lock(records->key, self);
+            cth__bucket *bucket = records->bucket;
+            cth__lock(&bucket->lock, self);
             if (records->queued) {
                 cth__unlink(bucket, records);
                 // relaxed, twice: nobody can claim it any more.
@@ -5510,16 +6416,18 @@ static cth_status cth__park(cth__self *self,
     const bool woken = (found & CTH__WON) != 0;
 #  ifndef CTHREADS_SIM
     if (asleep && woken) {
-        // relaxed: a hint.
-        cth__spin_learn(self, cth__clock() - since, cth__load(&self->waker_cpu, relaxed));
+        // relaxed, twice: a hint.
+        const uint32_t ticks = cth__load(&self->woken_at, relaxed) - since;
+        cth__spin_learn(self, ticks, cth__load(&self->waker_cpu, relaxed));
     }
 #  endif
     const uint32_t winner = found >> 8;
-    for (uint32_t i = 0; i < n; i++) {
+    cth__waiter *w = records;
+    for (uint32_t i = 0; i < n; i++, w = w->also) {
         if (!woken || winner != i) {
-            cth__remove(&records[i]);
+            cth__remove(w);
         }
-        CTH_SIM_WRITE(records[i]); // it is the caller's again
+        CTH_SIM_WRITE(*w); // it is the caller's again
     }
     const bool cancelled = woken && (n == 0 || winner == n);
     if (under_token && !cancelled) {
@@ -5919,6 +6827,7 @@ static void cth__fork_handler(void) {
     cth__store(&cth__g.registry, NULL, relaxed);
     cth__store(&cth__g.tree, NULL, relaxed);
     cth__store(&cth__g.hook_lock, NULL, relaxed);
+    cth__store(&cth__g.timers, NULL, relaxed);
     cth__store(&cth__g.nondaemons, 0, relaxed);
     for (size_t i = 0; i < CTH__BUCKETS; i++) {
         // relaxed: as above
@@ -5926,6 +6835,10 @@ static void cth__fork_handler(void) {
         cth__g.buckets[i].head = cth__g.buckets[i].tail = NULL;
     }
     cth__g.generation++;
+    cth__g.timer_root = cth__g.timer_now = NULL;
+    cth__g.timer_left = false;
+    cth__g.timer_cancels = 0;
+    cth__g.timer_service = NULL;
     // A forking thread that the kit has not seen yet will be adopted as the main thread. The other
     // threads' records stay as they are: their generation says that they are not of this process.
     cth_thread *survivor = self != NULL && self->thread != NULL ? self->thread : &cth__g.main;
@@ -6032,6 +6945,7 @@ static cth__self *cth__adopt(void) {
             return NULL;
         }
         self->spin = CTH__SPIN_MOST;
+        self->yields = CTH__YIELDS;
     } else {
         self = cth__self_new();
         if (self == NULL) {
@@ -7682,8 +8596,9 @@ CTH_API cth_status cth_event_set(cth_event *event) {
 }
 
 CTH_API cth_status cth_event_clear(cth_event *event) {
-    // relaxed: clearing publishes nothing; as a read-modify-write it keeps what set published.
-    (void)cth__and(&event->word, ~CTH__EVENT_SET, relaxed);
+    // [event.C] release: a select that finds it clear sees what else this thread had made ready
+    // before; pairs with [event.A]. As a read-modify-write it keeps what set published.
+    (void)cth__and(&event->word, ~CTH__EVENT_SET, release);
     return CTH_OK;
 }
 
@@ -7772,14 +8687,15 @@ CTH_API cth_status cth_latch_add(cth_latch *latch, int n) {
     if (n < 0) {
         return CTH_INVALID;
     }
-    // relaxed: adding publishes nothing; the compare-and-swap checks the guess.
+    // relaxed: the compare-and-swap checks the guess.
     uint32_t found = cth__load(&latch->word, relaxed);
     do {
         if ((uint32_t)n > INT32_MAX - (found & INT32_MAX)) {
             return CTH_OVERFLOW;
         }
-        // relaxed: as above; as a read-modify-write it keeps what done published.
-    } while (!cth__cas(&latch->word, &found, found + (uint32_t)n, relaxed, relaxed));
+        // [latch.C] release: as [event.C]; pairs with [latch.A]. As a read-modify-write it keeps
+        // what done published.
+    } while (!cth__cas(&latch->word, &found, found + (uint32_t)n, release, relaxed));
     return CTH_OK;
 }
 
@@ -8284,6 +9200,2147 @@ CTH_API cth__scope cth__scope_mtx(mtx_t *lock) {
     return scope;
 }
 #  endif
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:timer
+
+   The lock `timers` guards the heap of pending timers and which one runs. It is a pairing heap
+   (Fredman, Sedgewick, Sleator and Tarjan 1986) of the timers themselves: `child` is the first of
+   those below, `next` the one beside, `prev` the one before it or above. Equal due times run in the
+   order they were set.
+
+   The service thread ends, under that lock, when the heap is empty. While a function runs
+   `timer_now` is its timer. Afterwards the timer is touched only if it repeats and its function has
+   neither cancelled nor set it (`timer_left`), for then it may be gone; or if somebody waits in
+   cancel, who keeps it. Order: timers, then registry, then a bucket.
+   ---------------------------------------------------------------------------------------------- */
+
+static bool cth__timer_before(const cth_timer *a, const cth_timer *b) {
+    return a->due < b->due || (a->due == b->due && a->order < b->order);
+}
+
+/* Make one heap of two, either may be NULL. */
+static cth_timer *cth__timer_meld(cth_timer *a, cth_timer *b) {
+    if (a == NULL || b == NULL) {
+        return a != NULL ? a : b;
+    }
+    if (cth__timer_before(b, a)) {
+        cth_timer *swap = a;
+        a = b;
+        b = swap;
+    }
+    b->next = a->child;
+    if (b->next != NULL) {
+        b->next->prev = b;
+    }
+    b->prev = a;
+    a->child = b;
+    return a;
+}
+
+/* Make one heap of a list of heaps linked by `next`: in pairs, then the pairs from the last one. */
+static cth_timer *cth__timer_meld_list(cth_timer *list) {
+    cth_timer *pairs = NULL;
+    while (list != NULL) {
+        cth_timer *a = list;
+        cth_timer *b = a->next;
+        list = b != NULL ? b->next : NULL;
+        a->next = a->prev = NULL;
+        if (b != NULL) {
+            b->next = b->prev = NULL;
+        }
+        a = cth__timer_meld(a, b);
+        a->next = pairs;
+        pairs = a;
+    }
+    cth_timer *heap = NULL;
+    while (pairs != NULL) {
+        cth_timer *next = pairs->next;
+        pairs->next = NULL;
+        heap = cth__timer_meld(heap, pairs);
+        pairs = next;
+    }
+    if (heap != NULL) {
+        heap->prev = NULL;
+    }
+    return heap;
+}
+
+static void cth__timer_insert(cth_timer *timer) {
+    CTH_SIM_WRITE(*timer);
+    timer->child = timer->next = timer->prev = NULL;
+    timer->order = cth__g.timer_order++;
+    timer->state |= CTH__TIMER_PENDING;
+    cth__g.timer_root = cth__timer_meld(cth__g.timer_root, timer);
+}
+
+static void cth__timer_remove(cth_timer *timer) {
+    CTH_SIM_WRITE(*timer);
+    cth_timer *below = cth__timer_meld_list(timer->child);
+    if (timer == cth__g.timer_root) {
+        cth__g.timer_root = below;
+    } else {
+        *(timer->prev->child == timer ? &timer->prev->child : &timer->prev->next) = timer->next;
+        if (timer->next != NULL) {
+            timer->next->prev = timer->prev;
+        }
+        cth__g.timer_root = cth__timer_meld(cth__g.timer_root, below);
+    }
+    timer->state &= ~(uint32_t)CTH__TIMER_PENDING;
+}
+
+/* Sleep until the first timer is due or the heap has another first one; under the lock, which is
+   let go of meanwhile. */
+static void cth__timer_sleep(cth__self *self, cth_time due) {
+    cth__waiter w;
+    cth__bucket *bucket = cth__bucket_lock(&cth__g.timer_root, self);
+    cth__enqueue(bucket, &w, &cth__g.timer_root, self, 0);
+    cth__unlock(&bucket->lock);
+    cth__unlock(&cth__g.timers);
+    const cth__wait_desc desc = {
+        .deadline = due, .what = "timer", .object = &cth__g.timer_root, .site = CTH__CALL_SITE()};
+    (void)cth__park(self, &w, 1, &desc, NULL);
+    cth__lock(&cth__g.timers, self);
+}
+
+/* The service thread. */
+static cth_status cth__timer_main(void *arg) {
+    cth__self *self = cth__tls;
+    (void)arg;
+    cth__lock(&cth__g.timers, self);
+    for (;;) {
+        cth_timer *timer = cth__g.timer_root;
+        if (timer == NULL) {
+            cth__g.timer_service = NULL;
+            cth__unlock(&cth__g.timers);
+            return CTH_OK;
+        }
+        if (!cth__passed(timer->due)) {
+            cth__timer_sleep(self, timer->due);
+            continue;
+        }
+        cth__timer_remove(timer);
+        timer->state = CTH__TIMER_RUNS;
+        timer->runs++;
+        cth__g.timer_now = timer;
+        const uint32_t generation = cth__g.generation;
+        const cth_timer_fn fn = timer->fn;
+        void *fn_arg = timer->arg;
+        const bool again = timer->period != 0;
+        cth__unlock(&cth__g.timers);
+        self->error[0] = '\0';
+        const cth_status status = fn(fn_arg);
+        if (status != CTH_OK) {
+            cth__hook_call(self->thread, status,
+                           self->error[0] != '\0' ? self->error : cth_status_text(status));
+        }
+        cth__lock(&cth__g.timers, self);
+        if (cth__g.generation != generation) {
+            cth__unlock(&cth__g.timers);
+            return CTH_OK; // the function forked: in the child this thread serves no timer
+        }
+        // A timer that runs once, or that its function has cancelled, may be gone by now, unless
+        // somebody waits in cancel.
+        if (cth__g.timer_cancels != 0) {
+            if ((timer->state & CTH__TIMER_PENDING) != 0) {
+                cth__timer_remove(timer); // its function has set it again, in vain
+            }
+        } else if (again && !cth__g.timer_left && status == CTH_OK) {
+            const cth_time late = cth__clock() - timer->due;
+            const cth_time skipped = late < 0 ? 0 : late / timer->period;
+            timer->due = cth__sum(timer->due + skipped * timer->period, timer->period);
+            timer->state = 0;
+            cth__timer_insert(timer);
+        }
+        cth__g.timer_now = NULL;
+        cth__g.timer_left = false;
+        cth__g.timer_cancels = 0;
+        cth__signal_all(&cth__g.timer_now, self);
+    }
+}
+
+/* Under the lock. What it says counts in this process only, and RUNS only during the run. */
+static uint32_t cth__timer_state(const cth_timer *timer) {
+    const uint32_t state = timer->generation == cth__g.generation + 1 ? timer->state : 0;
+    return cth__g.timer_now == timer ? state : state & CTH__TIMER_PENDING;
+}
+
+static cth_status cth__timer_set(cth_timer *timer,
+                                 cth_time span,
+                                 cth_time period,
+                                 cth_timer_fn fn,
+                                 void *arg) {
+    if (timer == NULL || fn == NULL || span < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__lock(&cth__g.timers, self);
+    const uint32_t state = cth__timer_state(timer);
+    if ((state & CTH__TIMER_PENDING) != 0 ||
+        ((state & CTH__TIMER_RUNS) != 0 && cth__g.timer_service != self->thread)) {
+        cth__unlock(&cth__g.timers);
+        return CTH_BUSY;
+    }
+    cth_status status = CTH_OK;
+    if (cth__g.timer_service == NULL) {
+        cth_thread *thread;
+        status = cth_thread_spawn(&thread, cth__timer_main, NULL,
+                                  &(cth_thread_desc){.name = "cth-timer", .daemon = true});
+        if (status == CTH_OK) {
+            cth__g.timer_service = thread; // a name for it only
+            cth_thread_release(thread);
+        }
+    }
+    if (status == CTH_OK) {
+        if ((state & CTH__TIMER_RUNS) != 0) {
+            cth__g.timer_left = true;
+        }
+        timer->state = state;
+        timer->fn = fn;
+        timer->arg = arg;
+        timer->due = cth_after(span);
+        timer->period = period;
+        timer->runs = 0;
+        timer->generation = cth__g.generation + 1;
+        cth__timer_insert(timer);
+        if (cth__g.timer_root == timer) {
+            cth__signal_all(&cth__g.timer_root, self);
+        }
+    }
+    cth__unlock(&cth__g.timers);
+    return status;
+}
+
+CTH_API cth_status cth_timer_after(cth_timer *timer, cth_time span, cth_timer_fn fn, void *arg) {
+    return cth__timer_set(timer, span, 0, fn, arg);
+}
+
+CTH_API cth_status cth_timer_every(cth_timer *timer, cth_time period, cth_timer_fn fn, void *arg) {
+    return period <= 0 ? CTH_INVALID : cth__timer_set(timer, period, period, fn, arg);
+}
+
+CTH_API cth_status cth_timer_cancel(cth_timer *timer, uint64_t *runs) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__lock(&cth__g.timers, self);
+    if ((cth__timer_state(timer) & CTH__TIMER_PENDING) != 0) {
+        const bool first = cth__g.timer_root == timer;
+        cth__timer_remove(timer);
+        if (first) { // the service sleeps for it, or has nothing more to do
+            cth__signal_all(&cth__g.timer_root, self);
+        }
+    }
+    if (runs != NULL) {
+        *runs = timer->runs;
+    }
+    while ((cth__timer_state(timer) & CTH__TIMER_RUNS) != 0) {
+        if (cth__g.timer_service == self->thread) {
+            cth__g.timer_left = true;
+            break;
+        }
+        cth__g.timer_cancels++;
+        cth__waiter w;
+        cth__bucket *bucket = cth__bucket_lock(&cth__g.timer_now, self);
+        cth__enqueue(bucket, &w, &cth__g.timer_now, self, 0);
+        cth__unlock(&bucket->lock);
+        cth__unlock(&cth__g.timers);
+        const cth__wait_desc desc = {.deadline = CTH_FOREVER,
+                                     .what = "end of a timer's function",
+                                     .object = timer,
+                                     .site = CTH__CALL_SITE()};
+        (void)cth__park(self, &w, 1, &desc, NULL);
+        cth__lock(&cth__g.timers, self);
+    }
+    cth__unlock(&cth__g.timers);
+    return CTH_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:queue
+
+   word: number of elements << 3, and these flags
+
+       GETTERS   a thread may be queued in the bucket for an element
+       PUTTERS   the same, for room
+       SHUT      shut down
+
+   The number changes under the mutex, the first two flags under the bucket lock, SHUT under both. A
+   thread sets its flag only while the number says that it must wait, by compare-and-swap; who
+   changes the number sees the flag in what its add returns. So no wake is lost, and select, which
+   may not take the mutex under the bucket lock, can wait too. `puts` counts, for the stamp that
+   select needs. A woken thread comes back for the
+   mutex, so who wakes it may touch the queue until it unlocks that.
+
+   Keys in the bucket of the queue: &word for getters, &puts for putters, &unfinished for join.
+   ---------------------------------------------------------------------------------------------- */
+
+#  define CTH__GETTERS     UINT32_C(1)
+#  define CTH__PUTTERS     UINT32_C(2)
+#  define CTH__SHUT        UINT32_C(4)
+#  define CTH__ELEMENT     UINT32_C(8)
+#  define CTH__QUEUE_MAX   ((size_t)1 << 28)
+#  define CTH__QUEUE_LEAST 8 // elements in the first array of a queue without a bound
+
+/* Bytes from one element to the next: a priority queue has the element's number behind it. */
+static size_t cth__queue_stride(const cth_queue *queue) {
+    return queue->desc.order == CTH_PRIORITY ? ((queue->size + 23) & ~(size_t)15) : queue->size;
+}
+
+static unsigned char *cth__queue_at(const cth_queue *queue, size_t index) {
+    return queue->slots + index * cth__queue_stride(queue);
+}
+
+/* Where the i-th element from the front of a FIFO queue is. */
+static unsigned char *cth__queue_fifo_at(const cth_queue *queue, size_t i) {
+    const size_t index = queue->first + i;
+    return cth__queue_at(queue, index < queue->room ? index : index - queue->room);
+}
+
+/* An array for `room` elements, and one place more to move them; NULL when memory is lacking. */
+static unsigned char *cth__queue_array(const cth_queue *queue, size_t room) {
+    const size_t stride = cth__queue_stride(queue);
+    return (unsigned char *)cth__alloc((room + 1) * (stride != 0 ? stride : 1), false);
+}
+
+static cth_status cth__queue_grow(cth_queue *queue, size_t count) {
+    const size_t room = queue->room == 0 ? CTH__QUEUE_LEAST : queue->room * 2;
+    const size_t stride = cth__queue_stride(queue);
+    if (room > CTH__QUEUE_MAX || (stride != 0 && room > SIZE_MAX / 2 / stride)) {
+        return CTH_NOMEM;
+    }
+    unsigned char *slots = cth__queue_array(queue, room);
+    if (slots == NULL) {
+        return CTH_NOMEM;
+    }
+    const size_t to_end = queue->room - queue->first;
+    const size_t straight = count < to_end ? count : to_end;
+    if (queue->slots != NULL) {
+        memcpy(slots, cth__queue_at(queue, queue->first), straight * stride);
+        memcpy(slots + straight * stride, queue->slots, (count - straight) * stride);
+        cth__free(queue->slots);
+    }
+    queue->slots = slots;
+    queue->room = room;
+    queue->first = 0;
+    return CTH_OK;
+}
+
+static uint64_t cth__queue_number(const cth_queue *queue, const unsigned char *element) {
+    uint64_t number;
+    memcpy(&number, element + cth__queue_stride(queue) - sizeof number, sizeof number);
+    return number;
+}
+
+/* Tell whether *a comes out before *b. */
+static bool cth__queue_before(const cth_queue *queue,
+                              const unsigned char *a,
+                              const unsigned char *b) {
+    const int order = queue->desc.compare(a, b, queue->desc.arg);
+    return order < 0 || (order == 0 && cth__queue_number(queue, a) < cth__queue_number(queue, b));
+}
+
+/* Put an element into the array, which has room. */
+static void cth__queue_insert(cth_queue *queue, const void *element, size_t count) {
+    if (queue->desc.order == CTH_FIFO) {
+        memcpy(cth__queue_fifo_at(queue, count), element, queue->size);
+        return;
+    }
+    if (queue->desc.order == CTH_LIFO) {
+        memcpy(cth__queue_at(queue, count), element, queue->size);
+        return;
+    }
+    const size_t stride = cth__queue_stride(queue);
+    unsigned char *fresh = cth__queue_at(queue, queue->room);
+    memcpy(fresh, element, queue->size);
+    memcpy(fresh + stride - sizeof queue->order_next, &queue->order_next, sizeof queue->order_next);
+    queue->order_next++;
+    size_t at = count;
+    while (at > 0) {
+        const size_t above = (at - 1) / 2;
+        if (!cth__queue_before(queue, fresh, cth__queue_at(queue, above))) {
+            break;
+        }
+        memcpy(cth__queue_at(queue, at), cth__queue_at(queue, above), stride);
+        at = above;
+    }
+    memcpy(cth__queue_at(queue, at), fresh, stride);
+}
+
+/* The element that comes out next; there is one. */
+static unsigned char *cth__queue_front(const cth_queue *queue, size_t count) {
+    return queue->desc.order == CTH_LIFO       ? cth__queue_at(queue, count - 1)
+           : queue->desc.order == CTH_PRIORITY ? queue->slots
+                                               : cth__queue_at(queue, queue->first);
+}
+
+/* Take out the element at the front. */
+static void cth__queue_remove(cth_queue *queue, size_t count) {
+    if (queue->desc.order == CTH_FIFO) {
+        queue->first = queue->first + 1 < queue->room ? queue->first + 1 : 0;
+        return;
+    }
+    if (queue->desc.order == CTH_LIFO) {
+        return;
+    }
+    const size_t stride = cth__queue_stride(queue);
+    const size_t last = count - 1;
+    size_t at = 0;
+    for (;;) {
+        size_t below = 2 * at + 1;
+        if (below >= last) {
+            break;
+        }
+        if (below + 1 < last && cth__queue_before(queue, cth__queue_at(queue, below + 1),
+                                                  cth__queue_at(queue, below))) {
+            below++;
+        }
+        if (!cth__queue_before(queue, cth__queue_at(queue, below), cth__queue_at(queue, last))) {
+            break;
+        }
+        memcpy(cth__queue_at(queue, at), cth__queue_at(queue, below), stride);
+        at = below;
+    }
+    memmove(cth__queue_at(queue, at), cth__queue_at(queue, last), stride);
+}
+
+CTH_API cth_status cth_queue_init(cth_queue *queue,
+                                  size_t size,
+                                  size_t bound,
+                                  const cth_queue_desc *desc) {
+    static const cth_queue_desc defaults = {CTH_FIFO, NULL, NULL, NULL};
+    static const cth_queue zero;
+    desc = desc != NULL ? desc : &defaults;
+    if (queue == NULL || bound > CTH__QUEUE_MAX || size > SIZE_MAX / 2 - 16 ||
+        (desc->order == CTH_PRIORITY && desc->compare == NULL) || desc->order > CTH_PRIORITY) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    cth_queue fresh;
+    memcpy(&fresh, &zero, sizeof zero);
+    fresh.size = size;
+    fresh.bound = bound;
+    fresh.desc = *desc;
+    cth__store(&fresh.generation, cth__g.generation + 1, relaxed); // relaxed: not shared yet
+    if (bound != 0) {
+        const size_t stride = cth__queue_stride(&fresh);
+        if (stride != 0 && bound + 1 > SIZE_MAX / 2 / stride) {
+            return CTH_INVALID;
+        }
+        fresh.slots = cth__queue_array(&fresh, bound);
+        fresh.room = bound;
+        if (fresh.slots == NULL) {
+            return CTH_NOMEM;
+        }
+    }
+    memcpy(queue, &fresh, sizeof fresh);
+    return CTH_OK;
+}
+
+/* Tell whether the queue was used before the fork that made this process. */
+static bool cth__queue_of_parent(cth_queue *queue) {
+    // relaxed: set before the fork, or by this process.
+    const uint32_t generation = cth__load(&queue->generation, relaxed);
+    return generation != 0 && generation != cth__g.generation + 1;
+}
+
+/* Lock the queue. */
+static cth_status cth__queue_lock(cth_queue *queue, cth__self *self) {
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__queue_of_parent(queue)) {
+        return CTH_FORKED;
+    }
+    const cth_status status = cth_mutex_lock(&queue->mutex);
+    if (status != CTH_OK) {
+        return status == CTH_DEADLOCK ? CTH_INVALID : status; // from within a comparison
+    }
+    CTH_SIM_WRITE(queue->unfinished);
+    // relaxed, twice: only in the child of a fork does it matter.
+    if (cth__load(&queue->generation, relaxed) == 0) {
+        cth__store(&queue->generation, cth__g.generation + 1, relaxed); // relaxed: as above
+    }
+    return CTH_OK;
+}
+
+static void cth__queue_unlock(cth_queue *queue, cth__wakes *wakes) {
+    CTH_SIM_WRITE(queue->unfinished);
+    (void)cth_mutex_unlock(&queue->mutex);
+    cth__wake_all(wakes);
+}
+
+/* Wake up to `n` of those queued for `key`, and all that only watch; true when others remain. Under
+   the bucket's lock. */
+static bool cth__wake_some(cth__bucket *bucket, const void *key, size_t n, cth__wakes *wakes) {
+    cth__waiter *next;
+    for (cth__waiter *w = cth__next(bucket, NULL, key); w != NULL; w = next) {
+        next = cth__next(bucket, w, key);
+        if (w->watch) {
+            (void)cth__claim(bucket, w, 0, wakes);
+        }
+    }
+    cth__waiter *w = cth__first(bucket, key);
+    while (w != NULL && n > 0) {
+        n -= cth__claim(bucket, w, 0, wakes);
+        w = cth__first(bucket, key);
+    }
+    return w != NULL;
+}
+
+/* Wake one of those whose flag was in the word when the number of elements changed. */
+static void cth__queue_wake(cth_queue *queue,
+                            uint32_t flag,
+                            const void *key,
+                            cth__self *self,
+                            cth__wakes *wakes) {
+    cth__bucket *bucket = cth__bucket_lock(queue, self);
+    if (!cth__wake_some(bucket, key, 1, wakes)) {
+        (void)cth__and(&queue->word, ~flag, relaxed); // relaxed: under the bucket lock
+    }
+    cth__unlock(&bucket->lock);
+}
+
+/* Under the bucket lock: set `flag` if a get (or a put) has to wait. */
+static bool cth__queue_must_wait(cth_queue *queue, uint32_t flag) {
+    // relaxed, twice: the bucket lock orders it with those who look for the flag.
+    uint32_t found = cth__load(&queue->word, relaxed);
+    do {
+        const size_t count = found / CTH__ELEMENT;
+        if ((found & CTH__SHUT) != 0 ||
+            (flag == CTH__GETTERS ? count != 0 : queue->bound == 0 || count < queue->bound)) {
+            return false;
+        }
+        // relaxed: as above
+    } while (!cth__cas(&queue->word, &found, found | flag, relaxed, relaxed));
+    return true;
+}
+
+/* Wait until a get (or a put) may be tried again; a status other than CTH_OK ends the call. */
+static cth_status cth__queue_wait(cth_queue *queue,
+                                  uint32_t flag,
+                                  const void *key,
+                                  cth__self *self,
+                                  uint32_t *used,
+                                  cth_time deadline,
+                                  void *site) {
+    while (deadline != 0) {
+        // relaxed: looked at again with the mutex.
+        const uint32_t found = cth__load(&queue->word, relaxed);
+        if ((found & (flag | CTH__SHUT)) != 0 ||
+            (flag == CTH__GETTERS ? found >= CTH__ELEMENT : found / CTH__ELEMENT < queue->bound)) {
+            break;
+        }
+        if (!cth__spin(self, used)) {
+            break;
+        }
+    }
+    if (cth__passed(deadline)) {
+        return CTH_TIMEDOUT;
+    }
+    cth__waiter w;
+    cth__bucket *bucket = cth__bucket_lock(queue, self);
+    if (!cth__queue_must_wait(queue, flag)) {
+        cth__unlock(&bucket->lock);
+        return CTH_OK;
+    }
+    cth__enqueue(bucket, &w, key, self, 0);
+    cth__unlock(&bucket->lock);
+    const cth__wait_desc desc = {.deadline = deadline,
+                                 .cancellable = true,
+                                 .what = flag == CTH__GETTERS ? "queue (get)" : "queue (put)",
+                                 .object = queue,
+                                 .site = site};
+    *used = 0;
+    return cth__park(self, &w, 1, &desc, NULL);
+}
+
+static cth_status cth__queue_put(cth_queue *queue,
+                                 const void *element,
+                                 cth_time deadline,
+                                 void *site) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    uint32_t used = 0;
+    for (;;) {
+        cth__wakes wakes = {0};
+        cth_status status = cth__queue_lock(queue, self);
+        if (status != CTH_OK) {
+            return status;
+        }
+        // relaxed: the number changes under the mutex.
+        const uint32_t found = cth__load(&queue->word, relaxed);
+        const size_t count = found / CTH__ELEMENT;
+        const bool full = queue->bound != 0 && count >= queue->bound;
+        if ((found & CTH__SHUT) != 0) {
+            status = CTH_SHUTDOWN;
+        } else if (!full && count == queue->room) {
+            status = cth__queue_grow(queue, count);
+        }
+        if (status == CTH_OK && !full) {
+            cth__queue_insert(queue, element, count);
+            queue->unfinished++;
+            // relaxed: ordered by the mutex, and for select by the next one.
+            const uint32_t before = cth__add(&queue->word, CTH__ELEMENT, relaxed);
+            // [queue.A] release: who sees it sees the element; pairs with [queue.B].
+            (void)cth__add(&queue->puts, 1, release);
+            if ((before & CTH__GETTERS) != 0) {
+                cth__queue_wake(queue, CTH__GETTERS, &queue->word, self, &wakes);
+            }
+        }
+        cth__queue_unlock(queue, &wakes);
+        if (status != CTH_OK || !full) {
+            return status;
+        }
+        status = cth__queue_wait(queue, CTH__PUTTERS, &queue->puts, self, &used, deadline, site);
+        if (status != CTH_OK) {
+            return status;
+        }
+    }
+}
+
+static cth_status cth__queue_get(cth_queue *queue, void *element, cth_time deadline, void *site) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    uint32_t used = 0;
+    for (;;) {
+        cth__wakes wakes = {0};
+        cth_status status = cth__queue_lock(queue, self);
+        if (status != CTH_OK) {
+            return status;
+        }
+        // relaxed: the number changes under the mutex.
+        const uint32_t found = cth__load(&queue->word, relaxed);
+        const size_t count = found / CTH__ELEMENT;
+        if (count != 0) {
+            memcpy(element, cth__queue_front(queue, count), queue->size);
+            cth__queue_remove(queue, count);
+            // [queue.A] release: who sees it sees the puts before; pairs with [queue.B].
+            const uint32_t before = cth__sub(&queue->word, CTH__ELEMENT, release);
+            if ((before & CTH__PUTTERS) != 0) {
+                cth__queue_wake(queue, CTH__PUTTERS, &queue->puts, self, &wakes);
+            }
+        } else if ((found & CTH__SHUT) != 0) {
+            status = CTH_SHUTDOWN;
+        }
+        cth__queue_unlock(queue, &wakes);
+        if (status != CTH_OK || count != 0) {
+            return status;
+        }
+        status = cth__queue_wait(queue, CTH__GETTERS, &queue->word, self, &used, deadline, site);
+        if (status != CTH_OK) {
+            return status;
+        }
+    }
+}
+
+CTH_API cth_status cth_queue_put(cth_queue *queue, const void *element) {
+    return cth__queue_put(queue, element, CTH_FOREVER, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_queue_try_put(cth_queue *queue, const void *element) {
+    const cth_status status = cth__queue_put(queue, element, 0, NULL);
+    return status == CTH_TIMEDOUT ? CTH_FULL : status;
+}
+
+CTH_API cth_status cth_queue_put_until(cth_queue *queue, const void *element, cth_time deadline) {
+    return cth__queue_put(queue, element, deadline, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_queue_get(cth_queue *queue, void *element) {
+    return cth__queue_get(queue, element, CTH_FOREVER, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_queue_try_get(cth_queue *queue, void *element) {
+    const cth_status status = cth__queue_get(queue, element, 0, NULL);
+    return status == CTH_TIMEDOUT ? CTH_EMPTY : status;
+}
+
+CTH_API cth_status cth_queue_get_until(cth_queue *queue, void *element, cth_time deadline) {
+    return cth__queue_get(queue, element, deadline, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_queue_peek(cth_queue *queue, void *element) {
+    cth__wakes wakes = {0};
+    cth_status status = cth__queue_lock(queue, cth__self_get());
+    if (status == CTH_OK) {
+        // relaxed: the number changes under the mutex.
+        const size_t count = cth__load(&queue->word, relaxed) / CTH__ELEMENT;
+        if (count != 0) {
+            memcpy(element, cth__queue_front(queue, count), queue->size);
+        } else {
+            status = CTH_EMPTY;
+        }
+        cth__queue_unlock(queue, &wakes);
+    }
+    return status;
+}
+
+CTH_API size_t cth_queue_size(const cth_queue *queue) {
+    // relaxed: a report on a moment that is over.
+    return cth__load((cth__word *)(uintptr_t)&queue->word, relaxed) / CTH__ELEMENT;
+}
+
+CTH_API bool cth_queue_is_empty(const cth_queue *queue) {
+    return cth_queue_size(queue) == 0;
+}
+
+CTH_API bool cth_queue_is_full(const cth_queue *queue) {
+    return queue->bound != 0 && cth_queue_size(queue) >= queue->bound;
+}
+
+/* `n` elements are done; under the mutex. */
+static void cth__queue_done(cth_queue *queue, size_t n, cth__self *self, cth__wakes *wakes) {
+    queue->unfinished -= n;
+    if (queue->unfinished == 0) {
+        cth__bucket *bucket = cth__bucket_lock(queue, self);
+        cth__claim_all(bucket, &queue->unfinished, wakes);
+        cth__unlock(&bucket->lock);
+    }
+}
+
+CTH_API cth_status cth_queue_task_done(cth_queue *queue) {
+    cth__self *self = cth__self_get();
+    cth__wakes wakes = {0};
+    cth_status status = cth__queue_lock(queue, self);
+    if (status == CTH_OK) {
+        if (queue->unfinished == 0) {
+            status = CTH_OVERFLOW;
+        } else {
+            cth__queue_done(queue, 1, self, &wakes);
+        }
+        cth__queue_unlock(queue, &wakes);
+    }
+    return status;
+}
+
+static cth_status cth__queue_join(cth_queue *queue, cth_time deadline, void *site) {
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    for (;;) {
+        cth__wakes wakes = {0};
+        cth__waiter w;
+        cth_status status = cth__queue_lock(queue, self);
+        if (status != CTH_OK) {
+            return status;
+        }
+        const bool waits = queue->unfinished != 0;
+        if (waits && cth__passed(deadline)) {
+            status = CTH_TIMEDOUT;
+        } else if (waits) {
+            cth__bucket *bucket = cth__bucket_lock(queue, self);
+            cth__enqueue(bucket, &w, &queue->unfinished, self, 0);
+            cth__unlock(&bucket->lock);
+        }
+        cth__queue_unlock(queue, &wakes);
+        if (status != CTH_OK || !waits) {
+            return status;
+        }
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .cancellable = true,
+                                     .what = "queue (join)",
+                                     .object = queue,
+                                     .site = site};
+        status = cth__park(self, &w, 1, &desc, NULL);
+        if (status == CTH_CANCELLED) {
+            return status;
+        }
+    }
+}
+
+CTH_API cth_status cth_queue_join(cth_queue *queue) {
+    return cth__queue_join(queue, CTH_FOREVER, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_queue_join_until(cth_queue *queue, cth_time deadline) {
+    return cth__queue_join(queue, deadline, CTH__CALL_SITE());
+}
+
+/* Call the drop function for `count` elements that stand in the array of `queue`, and free it. */
+static void cth__queue_drop(cth_queue *queue, size_t count) {
+    for (size_t i = 0; i < count && queue->desc.drop != NULL; i++) {
+        unsigned char *element =
+            queue->desc.order == CTH_FIFO ? cth__queue_fifo_at(queue, i) : cth__queue_at(queue, i);
+        queue->desc.drop(element, queue->desc.arg);
+    }
+    if (queue->slots != NULL) {
+        cth__free(queue->slots);
+    }
+}
+
+CTH_API cth_status cth_queue_shutdown(cth_queue *queue, cth_shutdown how) {
+    if (how != CTH_DRAIN && how != CTH_NOW) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    cth__wakes wakes = {0};
+    const cth_status status = cth__queue_lock(queue, self);
+    if (status != CTH_OK) {
+        return status;
+    }
+    cth_queue dropped;
+    size_t count = 0;
+    // relaxed: the number changes under the mutex.
+    if (how == CTH_NOW) {
+        count = cth__load(&queue->word, relaxed) / CTH__ELEMENT; // relaxed: as above
+        memcpy(&dropped, queue, sizeof dropped);
+        queue->slots = NULL; // nothing will be put any more
+        queue->room = queue->first = 0;
+        cth__queue_done(queue, count < queue->unfinished ? count : queue->unfinished, self, &wakes);
+    }
+    cth__bucket *bucket = cth__bucket_lock(queue, self);
+    // relaxed, three times: the mutex and the bucket lock order it.
+    (void)cth__or(&queue->word, CTH__SHUT, relaxed);
+    (void)cth__and(&queue->word, ~(CTH__GETTERS | CTH__PUTTERS), relaxed);
+    (void)cth__sub(&queue->word, (uint32_t)count * CTH__ELEMENT, relaxed);
+    cth__claim_all(bucket, &queue->word, &wakes);
+    cth__claim_all(bucket, &queue->puts, &wakes);
+    cth__unlock(&bucket->lock);
+    cth__queue_unlock(queue, &wakes);
+    if (how == CTH_NOW) {
+        cth__queue_drop(&dropped, count);
+    }
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_queue_destroy(cth_queue *queue) {
+    static const cth_queue zero;
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__bucket *bucket = cth__bucket_lock(queue, self);
+    const bool waits = cth__next(bucket, NULL, &queue->word) != NULL ||
+                       cth__next(bucket, NULL, &queue->puts) != NULL ||
+                       cth__next(bucket, NULL, &queue->unfinished) != NULL;
+    cth__unlock(&bucket->lock);
+    if (waits) {
+        return CTH_BUSY;
+    }
+    if (!cth__queue_of_parent(queue)) {
+        // The put of the last element may still be on its way out of the lock.
+        if (cth_mutex_lock(&queue->mutex) != CTH_OK) {
+            return CTH_BUSY;
+        }
+        (void)cth_mutex_unlock(&queue->mutex);
+    }
+    // relaxed: nobody else may use it now.
+    cth__queue_drop(queue, cth__load(&queue->word, relaxed) / CTH__ELEMENT);
+    memcpy(queue, &zero, sizeof zero);
+#  ifdef CTHREADS_DEBUG
+    (void)cth_mutex_destroy(&queue->mutex);
+#  endif
+    return CTH_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:chan
+
+   A channel with memory has two sides, `rear` where values go in and `front` where they come out.
+   Each word is a position, which counts the values that went by, and three flags:
+
+       LOCKED     a thread works at this side
+       SLEEPERS   rear: receivers may be queued in the bucket; front: senders
+       CLOSED     rear only
+
+   Whoever sends locks the rear by compare-and-swap, copies the value in, and by one store moves the
+   position on, publishes the value and unlocks. As long as a side is locked nobody else changes its
+   word, so a store is enough; and what the position says is complete: no value is half there.
+   What stands beside the word is under its lock. `till` is how far the side may go by its last look
+   at the other one (the front as far as the rear, the rear as far as the front and all places), so
+   that the two seldom touch each other's cache line.
+
+   SLEEPERS is set by the thread that is about to sleep, under the bucket lock and the lock of the
+   side whose change it waits for, when that side shows that it must wait. So it is exact: who finds
+   the flag when it locks the side lets go, takes the bucket lock first and the side again, and
+   after its one store, behind which it no longer touches the channel, claims a waiter.
+   Order: the bucket, then a side. A side is held for a copy; others pause for it.
+
+   A .single channel has one thread at each side, so there is nothing to lock out: it sets LOCKED by
+   a plain store, and looks for flags, which stand in a word of their own. That it sees them, or is
+   seen at work by who has set them, takes two fences; the frequent one costs nothing where the
+   system can make all threads pass a fence for the other (Dice, Huang and Yang's asymmetric Dekker
+   synchronisation, 2001). Who is about to sleep or closes waits until nobody is at work who has not
+   seen the flag.
+
+   Without a bound the values stand in blocks, the next one linked in front of the values; the last
+   block that was read is kept for use again.
+
+   A rendezvous has no memory. All is done under the bucket lock: whoever comes second takes the
+   first one's record, copies from thread to thread, and gives it back. `flags` says who waits, and
+   counts the changes, for select.
+
+   A timed channel is a due time under the bucket lock: who waits for it sleeps until then.
+   Keys in the bucket of the channel: &rear for receivers, &front for senders.
+   ---------------------------------------------------------------------------------------------- */
+
+enum { CTH__RENDEZVOUS, CTH__RING, CTH__BLOCKS, CTH__TIMED, CTH__GONE };
+// In `flags`, beside CTH__CHAN_CLOSED: who sleeps, in channels whose sides are not locked.
+enum { CTH__RECEIVER = 1, CTH__SENDER = 2, CTH__CLOSING = 8 };
+
+#  define CTH__LINK_SIZE 16 // bytes in front of a block's values; the link is in them
+#  ifdef CTHREADS_SIM
+#    define CTH__BLOCK_LEN(size) 2U
+#  else
+#    define CTH__BLOCK_LEN(size) ((size) > 512 ? 8U : (size) < 4 ? 1024U : 4096U / (size))
+#  endif
+
+CTH_API cth_status cth_chan_init(cth_chan *chan,
+                                 size_t size,
+                                 size_t capacity,
+                                 const cth_chan_desc *desc) {
+    static const cth_chan zero;
+    const bool single = desc != NULL && desc->single;
+    const bool unbounded = capacity == CTH_UNBOUNDED;
+    if (chan == NULL || size > INT32_MAX || (!unbounded && capacity > CTH_CHAN_MAX) ||
+        (capacity == 0 && single)) {
+        return CTH_INVALID;
+    }
+    const size_t step = size != 0 ? size : 1;
+    const size_t places = unbounded ? CTH__BLOCK_LEN(step) : capacity;
+    if (places > (SIZE_MAX / 2 - CTH__LINK_SIZE) / step) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    unsigned char *block = NULL;
+    if (capacity != 0) {
+        block = (unsigned char *)cth__alloc(CTH__LINK_SIZE + places * step, false);
+        if (block == NULL) {
+            return CTH_NOMEM;
+        }
+    }
+    memcpy(chan, &zero, sizeof zero);
+    chan->size = (uint32_t)size;
+    chan->generation = cth__g.generation;
+    if (capacity == 0) {
+        return CTH_OK;
+    }
+    chan->kind = unbounded ? CTH__BLOCKS : CTH__RING;
+    chan->capacity = unbounded ? UINT32_MAX : (uint32_t)capacity;
+    chan->rear.room = (uint32_t)(unbounded ? CTH_CHAN_MAX : capacity) * CTH__CHAN_ONE;
+    cth__store(&chan->rear.till, chan->rear.room, relaxed); // relaxed: not shared yet
+    chan->rear.wrap = unbounded ? UINT32_MAX : (uint32_t)capacity;
+    chan->rear.limit = unbounded ? (uint32_t)places : UINT32_MAX;
+    chan->rear.block = block + CTH__LINK_SIZE;
+    chan->rear.single = single;
+    chan->front.wrap = chan->rear.wrap;
+    chan->front.limit = chan->rear.limit;
+    chan->front.block = chan->rear.block;
+    chan->front.single = single;
+    if (single) {
+        cth__fence_prepare();
+    }
+    return CTH_OK;
+}
+
+static cth_status cth__chan_timed(cth_chan *chan, cth_time span, cth_time period) {
+    static const cth_chan zero;
+    memcpy(chan, &zero, sizeof zero);
+    chan->size = sizeof(cth_time);
+    chan->kind = CTH__TIMED;
+    chan->due = cth_after(span);
+    chan->period = period;
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_chan_after(cth_chan *chan, cth_time span) {
+    return chan == NULL || span < 0 ? CTH_INVALID : cth__chan_timed(chan, span, 0);
+}
+
+CTH_API cth_status cth_chan_tick(cth_chan *chan, cth_time period) {
+    return chan == NULL || period <= 0 ? CTH_INVALID : cth__chan_timed(chan, period, period);
+}
+
+/* The word `flags`, as the flags of a side stand in the words of channels that are locked there. */
+static uint32_t cth__chan_flags(cth_chan *chan, const cth__side *side) {
+    // [chan.U] acquire: after "closed" no more comes; pairs with [chan.V].
+    const uint32_t flags = cth__load(&chan->flags, acquire);
+    const uint32_t sleeper = side == &chan->rear ? CTH__RECEIVER : CTH__SENDER;
+    return ((flags & sleeper) != 0 ? CTH__CHAN_SLEEPERS : 0) |
+           (side == &chan->rear ? flags & CTH__CHAN_CLOSED : 0);
+}
+
+/* Lock a side to work at it, and return its word. */
+static uint32_t cth__chan_grab(cth_chan *chan, cth__side *side, cth__self *self) {
+    uint32_t used = 0;
+    while (side->single != 0) {
+        // relaxed: only this thread works here.
+        const uint32_t found = cth__load(&side->at, relaxed);
+        cth__store(&side->at, found | CTH__CHAN_LOCKED, release); // [chan.S] release: as there
+        cth__fence_light();                                       // seq_cst: as in cth__side_enter
+        const uint32_t flags = cth__chan_flags(chan, side);
+        // relaxed: a close that waits for this thread is waited for in turn.
+        const bool closing = (cth__load(&chan->flags, relaxed) & CTH__CLOSING) != 0;
+        if (side != &chan->rear || !closing || (flags & CTH__CHAN_CLOSED) != 0) {
+            return found | flags;
+        }
+        // [chan.B] release: unlocks the side as it was. slack: in the simulator the light fence is
+        // a whole one.
+        cth__store(&side->at, found, release);
+        cth__pause(self, &used);
+    }
+    for (;;) {
+        // relaxed: a guess, which the compare-and-swap checks.
+        uint32_t found = cth__load(&side->at, relaxed);
+        // [chan.A] acquire: the side as it was left; pairs with [chan.B].
+        if ((found & CTH__CHAN_LOCKED) == 0 &&
+            cth__cas(&side->at, &found, found | CTH__CHAN_LOCKED, acquire, relaxed)) {
+            CTH_SIM_WRITE(*side); // for all of it
+            return found;
+        }
+        cth__pause(self, &used);
+    }
+}
+
+/* Unlock a side that is at `word`, flags and all; the channel may be gone after it. */
+static void cth__chan_leave(cth__side *side, uint32_t word) {
+    if (side->single != 0) {
+        word &= ~CTH__CHAN_FLAGS;
+    }
+    CTH_SIM_WRITE(*side);
+    // [chan.B] release: publishes what was done with the values, and unlocks.
+    cth__store(&side->at, word, release);
+}
+
+/* Set or clear the flag that somebody sleeps, where it is in `flags`; under the bucket lock. */
+static void cth__chan_mark(cth_chan *chan, const cth__side *side, bool sleeps) {
+    const uint32_t flag = side == &chan->rear ? CTH__RECEIVER : CTH__SENDER;
+    if (sleeps) {
+        (void)cth__or(&chan->flags, flag, relaxed); // relaxed: ordered by the fences
+    } else {
+        // [chan.V] release: as [event.C] is for events; pairs with [chan.U].
+        (void)cth__and(&chan->flags, ~flag, release);
+    }
+}
+
+/* Wait until nobody works at a side of a .single channel who does not see the flags set before. */
+static uint32_t cth__chan_settle(cth__side *side, cth__self *self) {
+    uint32_t used = 0;
+    uint32_t found;
+    cth__fence_heavy(); // seq_cst: pairs with the light one of who works there
+    // relaxed: who goes on from the position acquires it again.
+    while (((found = cth__load(&side->at, relaxed)) & CTH__CHAN_LOCKED) != 0) {
+        cth__pause(self, &used);
+    }
+    return found;
+}
+
+/* How many threads queued for `key` do more than watch. */
+static size_t cth__queued(const cth__bucket *bucket, const void *key) {
+    size_t n = 0;
+    for (const cth__waiter *w = cth__next(bucket, NULL, key); w != NULL;
+         w = cth__next(bucket, w, key)) {
+        n += !w->watch;
+    }
+    return n;
+}
+
+/* Lock a side, and the bucket too when its change has to wake threads. */
+static uint32_t cth__chan_grab_to_wake(cth_chan *chan,
+                                       cth__side *side,
+                                       cth__self *self,
+                                       cth__bucket **bucket) {
+    const uint32_t found = cth__chan_grab(chan, side, self);
+    if ((found & CTH__CHAN_SLEEPERS) == 0) {
+        return found;
+    }
+    cth__chan_leave(side, found); // the bucket comes first
+    *bucket = cth__bucket_lock(chan, self);
+    return cth__chan_grab(chan, side, self);
+}
+
+/* Move a locked side on to `at`, which unlocks it, and wake for `n` values that came or went. The
+   channel may be gone then. */
+static void cth__chan_move(cth_chan *chan,
+                           cth__side *side,
+                           uint32_t at,
+                           size_t n,
+                           cth__bucket *bucket,
+                           uint32_t closed) {
+    if (bucket == NULL) {
+        cth__chan_leave(side, at | closed);
+        return;
+    }
+    cth__wakes wakes = {0};
+    const bool others = cth__queued(bucket, side) > n;
+    if (side->single != 0) {
+        cth__chan_mark(chan, side, others);
+    }
+    cth__chan_leave(side, at | closed | (others ? CTH__CHAN_SLEEPERS : 0));
+    (void)cth__wake_some(bucket, side, n, &wakes);
+    cth__bucket_close(bucket, &wakes);
+}
+
+/* The next block to send into, linked behind the last one; false when memory is lacking. */
+static bool cth__chan_extend(cth_chan *chan) {
+    // [chan.F] acquire: its reader has done with it; pairs with [chan.G].
+    unsigned char *block = (unsigned char *)cth__swap(&chan->spare, NULL, acquire);
+    if (block == NULL) {
+        const size_t step = chan->size != 0 ? chan->size : 1;
+        block = (unsigned char *)cth__alloc(CTH__LINK_SIZE + chan->rear.limit * step, false);
+        if (block == NULL) {
+            return false;
+        }
+    }
+    memcpy(chan->rear.block - CTH__LINK_SIZE, &block, sizeof block);
+    chan->rear.block = block + CTH__LINK_SIZE;
+    chan->rear.index = 0;
+    return true;
+}
+
+/* Go on to the block behind the one that has been read; returns that if it is of no more use. */
+static unsigned char *cth__chan_advance(cth_chan *chan) {
+    unsigned char *block = chan->front.block - CTH__LINK_SIZE;
+    unsigned char *next;
+    memcpy(&next, block, sizeof next);
+    chan->front.block = next + CTH__LINK_SIZE;
+    chan->front.index = 0;
+    void *none = NULL;
+    // [chan.G] release: this reader has done with it; pairs with [chan.F].
+    return cth__cas(&chan->spare, &none, (void *)block, release, relaxed) ? NULL : block;
+}
+
+/* Send (or receive) as many of `n` values as can be at once. */
+static cth_status cth__chan_carry(cth_chan *chan,
+                                  bool sends,
+                                  unsigned char *values,
+                                  size_t n,
+                                  size_t *carried,
+                                  cth__self *self) {
+    cth__side *side = sends ? &chan->rear : &chan->front;
+    cth__side *other = sends ? &chan->front : &chan->rear;
+    cth__bucket *bucket = NULL;
+    cth_status status = CTH_OK;
+    unsigned char *unused = NULL; // blocks to free, linked
+    size_t done = 0;
+    const uint32_t found = cth__chan_grab_to_wake(chan, side, self, &bucket);
+    uint32_t at = found & ~CTH__CHAN_FLAGS;
+    if ((found & CTH__CHAN_CLOSED) != 0) {
+        status = CTH_CLOSED;
+        n = 0;
+    }
+    while (done < n) {
+        // relaxed: changes under the side's lock.
+        uint32_t till = cth__load(&side->till, relaxed);
+        if (at == till) {
+            const uint32_t flags = cth__chan_flags(chan, &chan->rear);
+            // [chan.D] acquire: the other side has done with the places, and what came before
+            // close; pairs with [chan.B], [chan.S].
+            const uint32_t word = cth__load(&other->at, acquire) | flags;
+            till = (word & ~CTH__CHAN_FLAGS) + side->room;
+            cth__store(&side->till, till, relaxed); // relaxed: as above
+            if (at == till) {
+                status = sends && chan->kind == CTH__BLOCKS                      ? CTH_NOMEM
+                         : !sends && done == 0 && (word & CTH__CHAN_CLOSED) != 0 ? CTH_CLOSED
+                                                                                 : CTH_OK;
+                break;
+            }
+        }
+        if (side->index == side->limit && !sends) {
+            unsigned char *block = cth__chan_advance(chan);
+            if (block != NULL) {
+                memcpy(block, &unused, sizeof unused);
+                unused = block;
+            }
+        } else if (side->index == side->limit && !cth__chan_extend(chan)) {
+            status = CTH_NOMEM;
+            break;
+        }
+        const uint32_t end = side->wrap < side->limit ? side->wrap : side->limit;
+        size_t k = (till - at) / CTH__CHAN_ONE;
+        k = k < n - done ? k : n - done;
+        k = k < end - side->index ? k : end - side->index;
+        unsigned char *place = side->block + (size_t)side->index * chan->size;
+        unsigned char *value = chan->size != 0 ? values + done * chan->size : values;
+        for (size_t i = 0; i < k; i++) {
+            CTH_SIM_WRITE(place[i * chan->size]);
+        }
+        if (chan->size != 0) {
+            memcpy(sends ? place : value, sends ? value : place, k * chan->size);
+        }
+        side->index += (uint32_t)k;
+        if (side->index == side->wrap) {
+            side->index = 0;
+        }
+        at += (uint32_t)k * CTH__CHAN_ONE;
+        done += k;
+    }
+    *carried = done;
+    cth__chan_move(chan, side, at, done, bucket, found & CTH__CHAN_CLOSED);
+    while (unused != NULL) {
+        unsigned char *block = unused;
+        memcpy(&unused, block, sizeof unused);
+        cth__free(block);
+    }
+    return status;
+}
+
+/* How many values could be sent (or received) at a moment during this call; not 0 when it is
+   closed, and at a rendezvous when a partner waits. `*stamp` is a number that has changed if this
+   is 0, becomes more, and is 0 again. */
+static uint32_t cth__chan_can(cth_chan *chan, bool sends, uint32_t *stamp) {
+    // [chan.U] acquire: a select that finds no partner sees what the last one had made ready
+    // before; pairs with [chan.V]. slack: the scenarios see that by other loads too.
+    const uint32_t flags = cth__load(&chan->flags, acquire);
+    if (chan->kind == CTH__RENDEZVOUS) {
+        *stamp = flags / CTH__CHAN_ONE;
+        return (flags & (CTH__CHAN_CLOSED | (sends ? CTH__RECEIVER : CTH__SENDER))) != 0;
+    }
+    cth__side *side = sends ? &chan->rear : &chan->front;
+    cth__side *other = sends ? &chan->front : &chan->rear;
+    // [chan.D] acquire: the other side is read after this one, so that the answer 0 was true then.
+    const uint32_t at = cth__load(&side->at, acquire);
+
+    // relaxed: only a look; who goes on from here acquires it again.
+    const uint32_t till = cth__load(&other->at, relaxed);
+    *stamp = till & ~CTH__CHAN_FLAGS;
+    if ((((sends ? at : till) | flags) & CTH__CHAN_CLOSED) != 0) {
+        return 1;
+    }
+    return ((till & ~CTH__CHAN_FLAGS) + side->room - (at & ~CTH__CHAN_FLAGS)) / CTH__CHAN_ONE;
+}
+
+/* Under the bucket lock: mark that a sender (or a receiver) is about to sleep, if it has to. */
+static bool cth__chan_must_wait(cth_chan *chan,
+                                bool sends,
+                                cth__self *self,
+                                const cth__bucket *bucket) {
+    cth__side *side = sends ? &chan->rear : &chan->front;
+    cth__side *other = sends ? &chan->front : &chan->rear; // for whose change it waits
+    const bool single = other->single != 0;
+    if (single) {
+        cth__chan_mark(chan, other, true);
+    }
+    const uint32_t till =
+        single ? cth__chan_settle(other, self) : cth__chan_grab(chan, other, self);
+    const uint32_t flags = cth__chan_flags(chan, &chan->rear);
+    // relaxed: an old position can only make this look ready.
+    const uint32_t at = cth__load(&side->at, relaxed);
+    const bool closed = (((sends ? at : till) | flags) & CTH__CHAN_CLOSED) != 0;
+    const bool waits = !closed && (till & ~CTH__CHAN_FLAGS) + side->room == (at & ~CTH__CHAN_FLAGS);
+    if (!single) {
+        cth__chan_leave(other, waits ? till | CTH__CHAN_SLEEPERS : till);
+    } else if (!waits) {
+        cth__chan_mark(chan, other, cth__queued(bucket, other) != 0);
+    }
+    return waits;
+}
+
+/* A rendezvous, under the bucket lock: exchange the value with a waiting partner. */
+static bool cth__chan_meet(cth_chan *chan,
+                           bool sends,
+                           void *value,
+                           cth__self *self,
+                           cth__bucket *bucket,
+                           cth__wakes *wakes) {
+    cth__side *key = sends ? &chan->rear : &chan->front;
+    const size_t size = chan->size;
+    cth__waiter *next;
+    for (cth__waiter *w = cth__next(bucket, NULL, key); w != NULL; w = next) {
+        next = cth__next(bucket, w, key);
+        if (w->watch || w->self == self) {
+            continue;
+        }
+        cth__self *partner = w->self;
+        void *its = w->data;
+        const uint32_t index = w->index;
+        if (cth__queued(bucket, key) == 1) { // before the partner goes, and perhaps frees it
+            cth__chan_mark(chan, key, false);
+        }
+        const uint32_t was = cth__take(bucket, w);
+        if (was != 0) {
+            if (size != 0) {
+                memcpy(sends ? its : value, sends ? value : its, size);
+            }
+            cth__give(partner, index, was, wakes);
+            return true;
+        }
+    }
+    if (cth__queued(bucket, key) == 0) {
+        cth__chan_mark(chan, key, false);
+    }
+    return false;
+}
+
+/* Under the bucket lock: show that a sender (or a receiver) waits at a rendezvous. */
+static void cth__chan_show(cth_chan *chan, bool sends, cth__bucket *bucket, cth__wakes *wakes) {
+    // relaxed: changes under the bucket lock.
+    const uint32_t found = cth__load(&chan->flags, relaxed);
+    // relaxed: a hint for those who look without the lock.
+    cth__store(&chan->flags, (found + CTH__CHAN_ONE) | (sends ? CTH__SENDER : CTH__RECEIVER),
+               relaxed);
+    (void)cth__wake_some(bucket, sends ? &chan->rear : &chan->front, 0, wakes);
+}
+
+static cth_status cth__chan_rendezvous(cth_chan *chan,
+                                       bool sends,
+                                       void *value,
+                                       cth_time deadline,
+                                       cth__self *self,
+                                       void *site) {
+    for (;;) {
+        cth__wakes wakes = {0};
+        cth__waiter w;
+        cth__bucket *bucket = cth__bucket_lock(chan, self);
+        // relaxed: changes under the bucket lock.
+        if ((cth__load(&chan->flags, relaxed) & CTH__CHAN_CLOSED) != 0) {
+            cth__unlock(&bucket->lock);
+            return CTH_CLOSED;
+        }
+        if (cth__chan_meet(chan, sends, value, self, bucket, &wakes)) {
+            cth__bucket_close(bucket, &wakes);
+            return CTH_OK;
+        }
+        if (cth__passed(deadline)) {
+            cth__unlock(&bucket->lock);
+            return CTH_TIMEDOUT;
+        }
+        cth__enqueue(bucket, &w, sends ? &chan->front : &chan->rear, self, 0);
+        w.data = value;
+        cth__chan_show(chan, sends, bucket, &wakes);
+        cth__bucket_close(bucket, &wakes);
+        const cth__wait_desc desc = {.deadline = deadline,
+                                     .cancellable = true,
+                                     .spin = true,
+                                     .what = sends ? "channel (send)" : "channel (recv)",
+                                     .object = chan,
+                                     .site = site};
+        uint32_t won;
+        const cth_status status = cth__park(self, &w, 1, &desc, &won);
+        if (status != CTH_OK || (won & CTH__HANDED) != 0) {
+            return status;
+        }
+    }
+}
+
+/* Under the bucket lock: take the value of a timed channel that is due. */
+static bool cth__chan_take_due(cth_chan *chan, void *value) {
+    const cth_time now = cth__clock();
+    if (chan->due == CTH_FOREVER || now < chan->due) {
+        return false;
+    }
+    cth_time due = chan->due;
+    if (chan->period != 0) {
+        due += (now - due) / chan->period * chan->period;
+    }
+    memcpy(value, &due, sizeof due);
+    chan->due = chan->period != 0 ? cth__sum(due, chan->period) : CTH_FOREVER;
+    chan->taken++;
+    return true;
+}
+
+static cth_status cth__chan_recv_timed(cth_chan *chan,
+                                       void *value,
+                                       cth_time deadline,
+                                       cth__self *self,
+                                       void *site) {
+    for (;;) {
+        cth__waiter w;
+        cth__bucket *bucket = cth__bucket_lock(chan, self);
+        CTH_SIM_WRITE(chan->due);
+        const bool taken = cth__chan_take_due(chan, value);
+        // relaxed: changes under the bucket lock.
+        const bool closed = (cth__load(&chan->flags, relaxed) & CTH__CHAN_CLOSED) != 0;
+        const cth_time due = chan->due;
+        const bool waits = !taken && !closed && !cth__passed(deadline);
+        if (waits) {
+            cth__enqueue(bucket, &w, &chan->rear, self, 0);
+        }
+        cth__unlock(&bucket->lock);
+        if (!waits) {
+            return taken ? CTH_OK : closed ? CTH_CLOSED : CTH_TIMEDOUT;
+        }
+        const cth__wait_desc desc = {.deadline = due < deadline ? due : deadline,
+                                     .cancellable = true,
+                                     .what = "timed channel",
+                                     .object = chan,
+                                     .site = site};
+        const cth_status status = cth__park(self, &w, 1, &desc, NULL);
+        if (status == CTH_CANCELLED) {
+            return status;
+        }
+    }
+}
+
+/* Two threads that hand each value over at once would each pay for the other's looks: who finds the
+   channel empty (or full) and comes back at once finds one value, and so it goes on. When values
+   stream it is better to leave the other side alone for some pauses; when the other side waits for
+   an answer these are lost. So a thread tries it now and then, and goes on as long as it finds more
+   values for it. Returns for how many pauses it has waited. */
+static uint32_t cth__chan_patience(cth__self *self, uint32_t *used) {
+#  ifdef CTHREADS_SIM
+    (void)self;
+    (void)used;
+    return 0;
+#  else
+    uint32_t patience = self->patience;
+    if (patience == 0 && ++self->impatient % 64 == 0) {
+        patience = 8;
+    }
+    for (uint32_t i = 0; i < patience && cth__spin(self, used); i++) {
+    }
+    return patience;
+#  endif
+}
+
+/* Learn from having found `n` values (or places) after so many pauses. */
+static void cth__chan_learn(cth__self *self, uint32_t patience, uint32_t n, uint32_t capacity) {
+    if (patience != 0) {
+        const bool streams = n > 1 && n >= patience / 2;
+        self->patience = !streams || n > capacity / 2 ? patience / 2
+                         : patience < 32              ? patience * 2
+                                                      : patience;
+    }
+}
+
+/* Sleep until a send (or a recv) of a channel with memory may be tried again. */
+static cth_status cth__chan_wait(cth_chan *chan,
+                                 bool sends,
+                                 cth_time deadline,
+                                 cth__self *self,
+                                 uint32_t *used,
+                                 void *site) {
+    uint32_t stamp;
+    if (deadline != 0) {
+        const uint32_t patience = cth__chan_patience(self, used);
+        while (cth__spin(self, used)) {
+            const uint32_t n = cth__chan_can(chan, sends, &stamp);
+            if (n != 0) {
+                cth__chan_learn(self, patience, n, chan->capacity);
+                return CTH_OK;
+            }
+        }
+    }
+    if (cth__passed(deadline)) {
+        // [chan.H] seq_cst: what this thread has sent or received elsewhere is seen by a thread
+        // that in its turn finds that side not ready; pairs with itself.
+        cth__fence(seq_cst);
+        return cth__chan_can(chan, sends, &stamp) != 0 ? CTH_OK : CTH_TIMEDOUT;
+    }
+    cth__waiter w;
+    cth__bucket *bucket = cth__bucket_lock(chan, self);
+    if (!cth__chan_must_wait(chan, sends, self, bucket)) {
+        cth__unlock(&bucket->lock);
+        return CTH_OK;
+    }
+    cth__enqueue(bucket, &w, sends ? &chan->front : &chan->rear, self, 0);
+    cth__unlock(&bucket->lock);
+    const cth__wait_desc desc = {.deadline = deadline,
+                                 .cancellable = true,
+                                 .what = sends ? "channel (send)" : "channel (recv)",
+                                 .object = chan,
+                                 .site = site};
+    *used = 0;
+    return cth__park(self, &w, 1, &desc, NULL);
+}
+
+/* What every slow call of a channel begins with. */
+static cth_status cth__chan_check(const cth_chan *chan, cth_time deadline, cth__self *self) {
+    if (deadline < 0 || chan->kind == CTH__GONE) {
+        return CTH_INVALID;
+    }
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    const bool memory = chan->kind == CTH__RING || chan->kind == CTH__BLOCKS;
+    return memory && chan->generation != cth__g.generation ? CTH_FORKED : CTH_OK;
+}
+
+static cth_status cth__chan_send(cth_chan *chan,
+                                 const void *values,
+                                 size_t n,
+                                 size_t *sent,
+                                 cth_time deadline,
+                                 void *site) {
+    const unsigned char *at = (const unsigned char *)values;
+    cth__self *self = cth__self_get();
+    cth_status status = cth__chan_check(chan, deadline, self);
+    size_t done = 0;
+    uint32_t used = 0, stamp;
+    if (status == CTH_OK && chan->kind == CTH__TIMED) {
+        status = CTH_INVALID;
+    }
+    while (status == CTH_OK && done < n) {
+        size_t k = 1;
+        if (chan->kind == CTH__RENDEZVOUS) {
+            void *value = (void *)(uintptr_t)at;
+            status = cth__chan_rendezvous(chan, true, value, deadline, self, site);
+            k = status == CTH_OK;
+        } else {
+            k = 0;
+            if (cth__chan_can(chan, true, &stamp) != 0) {
+                unsigned char *from = (unsigned char *)(uintptr_t)at;
+                status = cth__chan_carry(chan, true, from, n - done, &k, self);
+            }
+            if (status == CTH_OK && k < n - done) {
+                status = cth__chan_wait(chan, true, deadline, self, &used, site);
+            }
+        }
+        done += k;
+        if (done < n && chan->size != 0) {
+            at += k * chan->size;
+        }
+    }
+    if (sent != NULL) {
+        *sent = done;
+    }
+    return status;
+}
+
+static cth_status cth__chan_recv(cth_chan *chan,
+                                 void *values,
+                                 size_t n,
+                                 size_t *received,
+                                 cth_time deadline,
+                                 void *site) {
+    cth__self *self = cth__self_get();
+    cth_status status = cth__chan_check(chan, deadline, self);
+    size_t done = 0;
+    uint32_t used = 0, stamp;
+    while (status == CTH_OK && done == 0 && n > 0) {
+        if (chan->kind == CTH__RENDEZVOUS) {
+            status = cth__chan_rendezvous(chan, false, values, deadline, self, site);
+            done = status == CTH_OK;
+        } else if (chan->kind == CTH__TIMED) {
+            status = cth__chan_recv_timed(chan, values, deadline, self, site);
+            done = status == CTH_OK;
+        } else {
+            if (cth__chan_can(chan, false, &stamp) != 0) {
+                status = cth__chan_carry(chan, false, (unsigned char *)values, n, &done, self);
+            }
+            if (status == CTH_OK && done == 0) {
+                status = cth__chan_wait(chan, false, deadline, self, &used, site);
+            }
+        }
+    }
+    if (received != NULL) {
+        *received = done;
+    }
+    return status;
+}
+
+CTH_API CTH__NOINLINE cth_status cth__chan_send_slow(cth_chan *chan,
+                                                     const void *value,
+                                                     cth_time deadline) {
+    return cth__chan_send(chan, value, 1, NULL, deadline, CTH__CALL_SITE());
+}
+
+CTH_API CTH__NOINLINE cth_status cth__chan_recv_slow(cth_chan *chan,
+                                                     void *value,
+                                                     cth_time deadline) {
+    return cth__chan_recv(chan, value, 1, NULL, deadline, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_chan_send_n(cth_chan *chan, const void *values, size_t n, size_t *sent) {
+    return cth__chan_send(chan, values, n, sent, CTH_FOREVER, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_chan_try_send_n(cth_chan *chan, const void *values, size_t n, size_t *sent) {
+    const cth_status status = cth__chan_send(chan, values, n, sent, 0, NULL);
+    return status == CTH_TIMEDOUT ? CTH_FULL : status;
+}
+
+CTH_API cth_status cth_chan_send_n_until(cth_chan *chan,
+                                         const void *values,
+                                         size_t n,
+                                         size_t *sent,
+                                         cth_time deadline) {
+    return cth__chan_send(chan, values, n, sent, deadline, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_chan_recv_n(cth_chan *chan, void *values, size_t n, size_t *received) {
+    return cth__chan_recv(chan, values, n, received, CTH_FOREVER, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_chan_try_recv_n(cth_chan *chan, void *values, size_t n, size_t *received) {
+    const cth_status status = cth__chan_recv(chan, values, n, received, 0, NULL);
+    return status == CTH_TIMEDOUT ? CTH_EMPTY : status;
+}
+
+CTH_API cth_status
+cth_chan_recv_n_until(cth_chan *chan, void *values, size_t n, size_t *received, cth_time deadline) {
+    return cth__chan_recv(chan, values, n, received, deadline, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_chan_close(cth_chan *chan) {
+    cth__self *self = cth__self_get();
+    cth_status status = cth__chan_check(chan, 0, self);
+    if (status != CTH_OK) {
+        return status;
+    }
+    const bool memory = chan->kind == CTH__RING || chan->kind == CTH__BLOCKS;
+    cth__wakes wakes = {0};
+    cth__bucket *bucket = cth__bucket_lock(chan, self);
+    const bool locked = memory && chan->rear.single == 0;
+    const uint32_t rear =
+        locked ? cth__chan_grab(chan, &chan->rear, self) : cth__chan_flags(chan, &chan->rear);
+    status = (rear & CTH__CHAN_CLOSED) != 0 ? CTH_CLOSED : CTH_OK;
+    if (status == CTH_OK && chan->kind == CTH__TIMED) {
+        CTH_SIM_WRITE(chan->due);
+        const cth_time now = cth__clock();
+        if (chan->due > now) {
+            chan->due = CTH_FOREVER;
+        } else if (chan->period != 0) {
+            chan->due += (now - chan->due) / chan->period * chan->period;
+        }
+        chan->period = 0;
+    }
+    if (locked) {
+        cth__chan_leave(&chan->rear, (rear & ~CTH__CHAN_FLAGS) | CTH__CHAN_CLOSED);
+    } else {
+        if (memory) {
+            // relaxed: ordered by the fence.
+            (void)cth__or(&chan->flags, CTH__CLOSING, relaxed);
+            (void)cth__chan_settle(&chan->rear, self); // then no send is under way any more
+        }
+        // [chan.V] release: what was done before is seen by who finds it; pairs with [chan.U].
+        (void)cth__or(&chan->flags, CTH__CHAN_CLOSED, release);
+    }
+    if (status == CTH_OK) {
+        cth__claim_all(bucket, &chan->rear, &wakes);
+        cth__claim_all(bucket, &chan->front, &wakes);
+    }
+    cth__bucket_close(bucket, &wakes);
+    return status;
+}
+
+CTH_API bool cth_chan_is_closed(const cth_chan *chan) {
+    cth_chan *c = (cth_chan *)(uintptr_t)chan;
+    const uint32_t flags = cth__chan_flags(c, &c->rear);
+    // [chan.D] acquire: sees what the closer did; pairs with [chan.B].
+    return ((cth__load(&c->rear.at, acquire) | flags) & CTH__CHAN_CLOSED) != 0;
+}
+
+CTH_API size_t cth_chan_len(const cth_chan *chan) {
+    cth_chan *c = (cth_chan *)(uintptr_t)chan;
+    if (c->kind == CTH__RENDEZVOUS) {
+        return 0;
+    }
+    if (c->kind == CTH__TIMED) {
+        cth__self *self = cth__self_get();
+        if (self == NULL) {
+            return 0;
+        }
+        cth__bucket *bucket = cth__bucket_lock(c, self);
+        const bool due = cth__passed(c->due);
+        cth__unlock(&bucket->lock);
+        return due;
+    }
+    for (;;) {
+        // [chan.D] acquire, twice: in this order; read until nothing was received in between.
+        const uint32_t front = cth__load(&c->front.at, acquire) & ~CTH__CHAN_FLAGS;
+        const uint32_t rear = cth__load(&c->rear.at, acquire) & ~CTH__CHAN_FLAGS;
+        // relaxed: ordered by the load above.
+        if (front == (cth__load(&c->front.at, relaxed) & ~CTH__CHAN_FLAGS)) {
+            return (rear - front) / CTH__CHAN_ONE;
+        }
+    }
+}
+
+CTH_API size_t cth_chan_cap(const cth_chan *chan) {
+    return chan->kind == CTH__TIMED       ? 1
+           : chan->capacity == UINT32_MAX ? CTH_UNBOUNDED
+                                          : chan->capacity;
+}
+
+CTH_API cth_status cth_chan_destroy(cth_chan *chan) {
+    static const cth_chan zero;
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__bucket *bucket = cth__bucket_lock(chan, self);
+    const bool waits = cth__next(bucket, NULL, &chan->rear) != NULL ||
+                       cth__next(bucket, NULL, &chan->front) != NULL;
+    cth__unlock(&bucket->lock);
+    if (waits) {
+        return CTH_BUSY;
+    }
+    if (chan->kind == CTH__RING || chan->kind == CTH__BLOCKS) {
+        unsigned char *block = chan->front.block;
+        while (block != chan->rear.block) {
+            unsigned char *next;
+            memcpy(&next, block - CTH__LINK_SIZE, sizeof next);
+            cth__free(block - CTH__LINK_SIZE);
+            block = next + CTH__LINK_SIZE;
+        }
+        cth__free(block - CTH__LINK_SIZE);
+        // relaxed: nobody else may use it now.
+        void *spare = cth__load(&chan->spare, relaxed);
+        if (spare != NULL) {
+            cth__free(spare);
+        }
+    }
+    memcpy(chan, &zero, sizeof zero);
+#  ifdef CTHREADS_DEBUG
+    chan->kind = CTH__GONE;
+#  endif
+    return CTH_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:select
+
+   First it looks which cases are ready, picks one of those, each with the same odds, and tries it;
+   another thread may be faster, then it looks again. When none is ready it locks the buckets of all
+   cases, in the order of the table, queues a record in each under the rules of its object, and
+   sleeps with all of them: one claim decides which of the records won. A channel's or a queue's
+   record that won was woken as one waiter of many, so that case is tried first, and whatever made
+   it ready is taken by somebody. What is only looked at (events, latches, tokens) and what was
+   exchanged at a rendezvous is done with the claim.
+
+   "No case is ready" must hold at one moment. Each case gives, when it is found unready, a stamp
+   which changes if it becomes ready and unready again; all are looked at a second time: if none is
+   ready and no stamp has changed, there was such a moment between the two rounds. (A latch that
+   reaches zero and is added to in between is the exception: it has no stamp.)
+   ---------------------------------------------------------------------------------------------- */
+
+_Static_assert(sizeof(cth__waiter) <= sizeof(((cth_case *)0)->record), "room for a record");
+
+#  define CTH__BUCKET_WORDS ((CTH__BUCKETS + 63) / 64)
+
+// Where chance serves fairness alone; the simulator has enough to choose from.
+#  ifdef CTHREADS_SIM
+#    define CTH__RANDOM_PLACE(self, n, plain) ((void)(self), (void)(n), (plain))
+#  else
+#    define CTH__RANDOM_PLACE(self, n, plain) cth__random_below((self), (n))
+#  endif
+
+/* A number below n, each equally likely. */
+static uint32_t cth__random_below(cth__self *self, uint32_t n) {
+#  ifdef CTHREADS_SIM
+    (void)self;
+    return cth__choose(n);
+#  else
+    uint32_t x = self->random;
+    if (x == 0) {
+        cth_rng rng;
+        cth_rng_seed(&rng, self->me);
+        x = (uint32_t)cth_rng_next(&rng) | 1;
+    }
+    x ^= x << 13; // xorshift (Marsaglia 2003)
+    x ^= x >> 17;
+    x ^= x << 5;
+    self->random = x;
+    return (uint32_t)(((uint64_t)x * n) >> 32);
+#  endif
+}
+
+/* Under the bucket lock: tell whether a thread waits at a rendezvous with a record of `key`. */
+static bool cth__chan_partner(const cth__bucket *bucket,
+                              const cth__side *key,
+                              const cth__self *self) {
+    for (const cth__waiter *w = cth__next(bucket, NULL, key); w != NULL;
+         w = cth__next(bucket, w, key)) {
+        // relaxed: who has given up is not there.
+        if (!w->watch && w->self != self && cth__load(&w->self->claim, relaxed) <= CTH__POKED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Tell whether a case is ready, with a stamp as cth__chan_can has; `*due` falls to the time at
+   which it becomes ready by itself. */
+static bool cth__case_ready(cth_case *c, cth__self *self, cth_time *due, uint32_t *stamp) {
+    *stamp = 0;
+    if (c->kind == CTH_CASE_TIME) {
+        *due = c->deadline < *due ? c->deadline : *due;
+        return cth__passed(c->deadline);
+    }
+    if (c->object == NULL) {
+        return false;
+    }
+    if (c->kind == CTH_CASE_RECV || c->kind == CTH_CASE_SEND) {
+        cth_chan *chan = (cth_chan *)c->object;
+        const bool sends = c->kind == CTH_CASE_SEND;
+        if (chan->kind != CTH__TIMED && cth__chan_can(chan, sends, stamp) == 0) {
+            return false;
+        }
+        if (chan->kind == CTH__RING || chan->kind == CTH__BLOCKS) {
+            return true;
+        }
+        cth__bucket *bucket = cth__bucket_lock(chan, self);
+        if (chan->kind == CTH__RENDEZVOUS) {
+            // A partner that gave up has left its flag behind.
+            cth__side *key = sends ? &chan->rear : &chan->front;
+            // relaxed: changes under the bucket lock.
+            const bool shut = (cth__load(&chan->flags, relaxed) & CTH__CHAN_CLOSED) != 0;
+            const bool waits = cth__chan_partner(bucket, key, self);
+            if (cth__queued(bucket, key) == 0) {
+                cth__chan_mark(chan, key, false);
+            }
+            cth__unlock(&bucket->lock);
+            return shut || waits;
+        }
+        CTH_SIM_READ(chan->due);
+        // relaxed: changes under the bucket lock.
+        const bool closed = (cth__load(&chan->flags, relaxed) & CTH__CHAN_CLOSED) != 0;
+        const bool ready = closed || cth__passed(chan->due);
+        *stamp = (uint32_t)chan->taken;
+        *due = chan->due < *due ? chan->due : *due;
+        cth__unlock(&bucket->lock);
+        return ready;
+    }
+    if (c->kind == CTH_CASE_GET) {
+        cth_queue *queue = (cth_queue *)c->object;
+        // [queue.B] acquire: the word is no older than this count of puts; pairs with [queue.A].
+        const uint32_t before = cth__load(&queue->puts, acquire);
+
+        // [queue.B] acquire: and no younger than the next one. slack: whatever else became unready
+        // after that put has been seen with acquire too.
+        const uint32_t word = cth__load(&queue->word, acquire);
+        *stamp = cth__load(&queue->puts, relaxed); // relaxed: ordered by the load above
+        return (word & CTH__SHUT) != 0 || word >= CTH__ELEMENT || before != *stamp;
+    }
+    if (c->kind == CTH_CASE_EVENT) {
+        cth_event *event = (cth_event *)c->object;
+        // [event.A] acquire: sees what the setter did; pairs with [event.B].
+        const uint32_t word = cth__load(&event->word, acquire);
+        *stamp = word / CTH__EVENT_ONCE;
+        return (word & CTH__EVENT_SET) != 0;
+    }
+    if (c->kind == CTH_CASE_LATCH) {
+        // [latch.A] acquire: sees what was done before the count fell; pairs with [latch.B].
+        return (cth__load(&((cth_latch *)c->object)->word, acquire) & INT32_MAX) == 0;
+    }
+    const cth_cancel *token = (const cth_cancel *)c->object;
+    if (token->deadline != 0) {
+        *due = token->deadline < *due ? token->deadline : *due;
+    }
+    return cth_cancel_status(token) == CTH_CANCELLED;
+}
+
+/* Do what a case does, if it can be done at once: else CTH_TIMEDOUT. */
+static cth_status cth__case_do(cth_case *c) {
+    switch (c->kind) {
+    case CTH_CASE_RECV: return cth_chan_recv_until((cth_chan *)c->object, c->value, 0);
+    case CTH_CASE_SEND: return cth_chan_send_until((cth_chan *)c->object, c->value, 0);
+    case CTH_CASE_GET: return cth_queue_get_until((cth_queue *)c->object, c->value, 0);
+    default: return CTH_OK; // it was ready when it was looked at
+    }
+}
+
+/* The object whose bucket a case's record goes to; NULL when it has none. */
+static const void *cth__case_key(const cth_case *c) {
+    return c->kind == CTH_CASE_NONE || c->kind == CTH_CASE_TIME ? NULL : c->object;
+}
+
+/* Under the bucket lock: queue the record of a case, as number `index`; false if it is ready. */
+static bool cth__case_enqueue(cth_case *c,
+                              uint32_t index,
+                              bool watch,
+                              cth__self *self,
+                              cth__bucket *bucket,
+                              cth__wakes *wakes) {
+    cth__waiter *w = (cth__waiter *)(void *)c->record;
+    const void *key = c->object;
+    if (c->kind == CTH_CASE_RECV || c->kind == CTH_CASE_SEND) {
+        cth_chan *chan = (cth_chan *)c->object;
+        const bool sends = c->kind == CTH_CASE_SEND;
+        key = sends ? &chan->front : &chan->rear;
+        if (chan->kind == CTH__RENDEZVOUS) {
+            const cth__side *other = sends ? &chan->rear : &chan->front;
+            // relaxed: changes under the bucket lock.
+            if ((cth__load(&chan->flags, relaxed) & CTH__CHAN_CLOSED) != 0) {
+                return false;
+            }
+            if (cth__chan_partner(bucket, other, self)) {
+                return false;
+            }
+        } else if (chan->kind == CTH__TIMED) {
+            // relaxed: changes under the bucket lock.
+            if ((cth__load(&chan->flags, relaxed) & CTH__CHAN_CLOSED) != 0) {
+                return false;
+            }
+        } else if (!cth__chan_must_wait(chan, sends, self, bucket)) {
+            return false;
+        }
+    } else if (c->kind == CTH_CASE_GET) {
+        cth_queue *queue = (cth_queue *)c->object;
+        key = &queue->word;
+        if (!cth__queue_must_wait(queue, CTH__GETTERS)) {
+            return false;
+        }
+    } else if (c->kind == CTH_CASE_EVENT) {
+        cth_event *event = (cth_event *)c->object;
+        uint32_t found;
+        do {
+            // relaxed: read again by who finds it ready.
+            found = cth__load(&event->word, relaxed);
+            if ((found & CTH__EVENT_SET) != 0) {
+                return false;
+            }
+            // relaxed: only makes set come to this bucket.
+        } while (!cth__cas(&event->word, &found, found | CTH__EVENT_SLEEPERS, relaxed, relaxed));
+    } else if (c->kind == CTH_CASE_LATCH) {
+        cth_latch *latch = (cth_latch *)c->object;
+        // relaxed, twice: zero is read again by who finds it ready.
+        uint32_t found = cth__load(&latch->word, relaxed);
+        do {
+            if ((found & INT32_MAX) == 0) {
+                return false;
+            }
+            // relaxed: as above
+        } while (!cth__cas(&latch->word, &found, found | CTH__LATCH_SLEEPERS, relaxed, relaxed));
+    } else {
+        // relaxed: changes under this bucket's lock only.
+        if (cth__load(&((cth_cancel *)c->object)->state, relaxed) != 0) {
+            return false;
+        }
+    }
+    cth__enqueue(bucket, w, key, self, index);
+    w->data = c->value;
+    w->watch = watch;
+    if (!watch && (c->kind == CTH_CASE_RECV || c->kind == CTH_CASE_SEND) &&
+        ((cth_chan *)c->object)->kind == CTH__RENDEZVOUS) {
+        cth__chan_show((cth_chan *)c->object, c->kind == CTH_CASE_SEND, bucket, wakes);
+    }
+    return true;
+}
+
+/* Lock the buckets of all cases, or unlock them. */
+static void cth__cases_lock(cth_case *cases, size_t n, uint64_t *set, cth__self *self) {
+    for (size_t i = 0; i < n; i++) {
+        const void *key = cth__case_key(&cases[i]);
+        if (key != NULL) {
+            const size_t at = (size_t)(cth__bucket_of(key) - cth__g.buckets);
+            set[at / 64] |= (uint64_t)1 << (at % 64);
+        }
+    }
+    for (size_t at = 0; at < CTH__BUCKETS; at++) {
+        if (set[at / 64] == 0) {
+            at |= 63;
+        } else if ((set[at / 64] >> (at % 64) & 1) != 0) {
+            cth__lock(&cth__g.buckets[at].lock, self);
+        }
+    }
+}
+
+static void cth__cases_unlock(const uint64_t *set, cth__wakes *wakes) {
+    for (size_t at = 0; at < CTH__BUCKETS; at++) {
+        if (set[at / 64] == 0) {
+            at |= 63;
+        } else if ((set[at / 64] >> (at % 64) & 1) != 0) {
+            cth__unlock(&cth__g.buckets[at].lock);
+        }
+    }
+    cth__wake_all(wakes);
+}
+
+/* Queue a record for each case, and link them. Returns how many there are; 0 with *ready when a
+   case is ready: then none is queued. */
+static uint32_t cth__cases_enqueue(cth_case *cases,
+                                   size_t n,
+                                   bool watch,
+                                   cth__self *self,
+                                   cth__waiter **first,
+                                   bool *ready) {
+    uint64_t set[CTH__BUCKET_WORDS] = {0};
+    cth__wakes wakes = {0};
+    uint32_t queued = 0;
+    cth__waiter *last = NULL;
+    *ready = false;
+    // Of several cases with one object the first in the queue wins, so they stand in any order.
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t k = CTH__RANDOM_PLACE(self, i + 1, i);
+        cases[i].stamp = cases[k].stamp;
+        cases[k].stamp = i;
+    }
+    cth__cases_lock(cases, n, set, self);
+    for (size_t i = 0; i < n && !*ready; i++) {
+        cth_case *c = &cases[cases[i].stamp];
+        const void *key = cth__case_key(c);
+        c->record_index = UINT32_MAX;
+        if (key == NULL) {
+            continue;
+        }
+        cth__waiter *w = (cth__waiter *)(void *)c->record;
+        if (cth__case_enqueue(c, queued, watch, self, cth__bucket_of(key), &wakes)) {
+            c->record_index = queued++;
+            *(last != NULL ? &last->also : first) = w;
+            last = w;
+        } else {
+            *ready = true;
+        }
+    }
+    if (*ready) {
+        for (cth__waiter *w = *first; queued > 0; queued--) {
+            cth__waiter *also = w->also;
+            cth__unlink(w->bucket, w);
+            w = also;
+        }
+    }
+    cth__cases_unlock(set, &wakes);
+    return queued;
+}
+
+/* Look at all cases: returns how many are ready, one of them in `*pick`, the time at which the next
+   becomes so by itself in `*due`. */
+static uint32_t cth__cases_look(cth_case *cases,
+                                size_t n,
+                                cth__self *self,
+                                cth_time *due,
+                                size_t *pick) {
+    uint32_t ready = 0;
+    // From any place on: what becomes ready during the look is seen only if it stands further on.
+    size_t i = n < 2 ? 0 : cth__random_below(self, (uint32_t)n);
+    for (size_t k = 0; k < n; k++, i = i + 1 < n ? i + 1 : 0) {
+        if (cth__case_ready(&cases[i], self, due, &cases[i].stamp)) {
+            ready++;
+            if (ready == 1 || cth__random_below(self, ready) == 0) {
+                *pick = i;
+            }
+        }
+    }
+    return ready;
+}
+
+/* After a look that found no case ready: tell whether there was a moment when none was. */
+static bool cth__cases_none(cth_case *cases, size_t n, cth__self *self) {
+    for (size_t i = 0; i < n; i++) {
+        cth_time due = CTH_FOREVER;
+        uint32_t stamp;
+        // One that is ready now may have been so since before another one ceased to be.
+        if (cth__case_ready(&cases[i], self, &due, &stamp) || stamp != cases[i].stamp) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static cth_status cth__select(cth_case *cases,
+                              size_t n,
+                              size_t *index,
+                              cth_time deadline,
+                              bool watch,
+                              void *site) {
+    size_t ignored;
+    index = index != NULL ? index : &ignored;
+    *index = n;
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth_status status = deadline < 0 || n > UINT32_C(0xffffff) ? CTH_INVALID : CTH_OK;
+    for (size_t i = 0; i < n && status == CTH_OK; i++) {
+        if (cases[i].kind > CTH_CASE_TIME ||
+            (cases[i].kind == CTH_CASE_TIME && cases[i].deadline < 0)) {
+            status = CTH_INVALID;
+        } else if (cases[i].object != NULL &&
+                   (cases[i].kind == CTH_CASE_RECV || cases[i].kind == CTH_CASE_SEND)) {
+            cth_chan *chan = (cth_chan *)cases[i].object;
+            status = cth__chan_check(chan, 0, self);
+            if (chan->kind == CTH__TIMED && cases[i].kind == CTH_CASE_SEND) {
+                status = CTH_INVALID;
+            }
+        } else if (cases[i].object != NULL && cases[i].kind == CTH_CASE_GET &&
+                   cth__queue_of_parent((cth_queue *)cases[i].object)) {
+            status = CTH_FORKED;
+        }
+    }
+    uint32_t used = 0;
+    while (status == CTH_OK) {
+        cth_time due = CTH_FOREVER;
+        size_t pick = 0;
+        if (cth__cases_look(cases, n, self, &due, &pick) != 0) {
+            status = watch ? CTH_OK : cth__case_do(&cases[pick]);
+            if (status != CTH_TIMEDOUT) {
+                *index = pick;
+                return status;
+            }
+            status = CTH_OK;
+            continue;
+        }
+        if (cth__passed(deadline)) {
+            // [chan.H] seq_cst: as in cth__chan_wait.
+            cth__fence(seq_cst);
+            if (cth__cases_none(cases, n, self)) {
+                return CTH_TIMEDOUT;
+            }
+            continue;
+        }
+        if (cth__spin(self, &used)) {
+            continue;
+        }
+        used = 0;
+        cth__waiter *first = NULL;
+        bool ready;
+        const uint32_t queued = cth__cases_enqueue(cases, n, watch, self, &first, &ready);
+        if (ready) {
+            continue;
+        }
+        const cth__wait_desc desc = {.deadline = due < deadline ? due : deadline,
+                                     .cancellable = true,
+                                     .spin = false,
+                                     .what = "select",
+                                     .object = cases,
+                                     .site = site};
+        uint32_t won;
+        status = cth__park(self, first, queued, &desc, &won);
+        if (status == CTH_TIMEDOUT) {
+            status = CTH_OK; // perhaps a case is due
+        } else if (status == CTH_OK) {
+            while (cases[pick].record_index != won >> 8) {
+                pick++;
+            }
+            const bool done = watch || (won & CTH__HANDED) != 0;
+            status = done ? CTH_OK : cth__case_do(&cases[pick]);
+            if (status != CTH_TIMEDOUT) {
+                *index = pick;
+                return status;
+            }
+            status = CTH_OK;
+        }
+    }
+    return status;
+}
+
+CTH_API cth_status cth_select(cth_case *cases, size_t n, size_t *index) {
+    return cth__select(cases, n, index, CTH_FOREVER, false, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_try_select(cth_case *cases, size_t n, size_t *index) {
+    return cth__select(cases, n, index, 0, false, NULL);
+}
+
+CTH_API cth_status cth_select_until(cth_case *cases, size_t n, size_t *index, cth_time deadline) {
+    return cth__select(cases, n, index, deadline, false, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_select_ready(cth_case *cases, size_t n, size_t *index) {
+    return cth__select(cases, n, index, CTH_FOREVER, true, CTH__CALL_SITE());
+}
+
+CTH_API cth_status cth_select_ready_until(cth_case *cases,
+                                          size_t n,
+                                          size_t *index,
+                                          cth_time deadline) {
+    return cth__select(cases, n, index, deadline, true, CTH__CALL_SITE());
+}
+
+CTH_API int cth__select_switch(cth_status *status, cth_case *cases, size_t n, cth_time deadline) {
+    size_t index;
+    cth_status got = cth__select(cases, n, &index, deadline, false, CTH__CALL_SITE());
+    if (status != NULL) {
+        *status = got;
+    }
+    return index < n ? (int)index : -1;
+}
 
 #endif /* implementation */
 

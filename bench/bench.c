@@ -148,7 +148,9 @@ static void *member_main(void *arg) {
     const member *me = arg;
     bench_pin(me->row->place, me->i);
     pthread_barrier_wait(me->gate);
+    bench_slots[me->i].start = bench_now();
     me->body(me->row, me->i);
+    bench_slots[me->i].end = bench_now();
     return NULL;
 }
 
@@ -178,6 +180,15 @@ double bench_team(const bench_row *row, void (*body)(const bench_row *row, int i
     }
     pthread_barrier_destroy(&gate);
     return ns;
+}
+
+double bench_team_span(const bench_row *row) {
+    double start = bench_slots[0].start, end = bench_slots[0].end;
+    for (int i = 1; i < row->threads; i++) {
+        start = bench_slots[i].start < start ? bench_slots[i].start : start;
+        end = bench_slots[i].end > end ? bench_slots[i].end : end;
+    }
+    return end - start;
 }
 
 bench_sample bench_team_sample(const bench_row *row, double ns, uint64_t total) {
@@ -540,7 +551,7 @@ static void print_table(const table *t) {
         print_number(ratio_to(t, r->median, t->best));
         print_number(ratio_to(t, r->median, t->best_sleeping));
         printf("%s%s\n", c->kind == BENCH_SPIN ? "   never sleeps" : "",
-               c->kind == BENCH_FLOOR ? "   not a lock" : "");
+               c->kind == BENCH_FLOOR ? "   not a peer" : "");
     }
 }
 
@@ -551,7 +562,11 @@ static void print_summary(void) {
         for (int second = 0; second < (bench.rows[row].second != NULL ? 2 : 1); second++) {
             char name[256];
             char value[24], ratio[24], sleeping[24];
+            int kits = 0;
             fill_table(&t, row, second != 0);
+            for (int i = 0; i < t.count; i++) {
+                kits += t.lines[i].source->kind == BENCH_KIT;
+            }
             for (int i = 0; i < t.count; i++) {
                 if (t.lines[i].source->kind != BENCH_KIT || bench.rows[row].once) {
                     continue;
@@ -563,8 +578,13 @@ static void print_summary(void) {
                 number_text(value, t.lines[i].result.median);
                 number_text(ratio, ratio_to(&t, t.lines[i].result.median, t.best));
                 number_text(sleeping, ratio_to(&t, t.lines[i].result.median, t.best_sleeping));
-                printf("  %-56s %9s   x %-6s %-26s x %-6s %s\n", table_name(&t, name, sizeof name),
-                       value, ratio, t.best_name, sleeping, t.best_sleeping_name);
+                table_name(&t, name, sizeof name);
+                if (kits > 1) {
+                    const size_t length = strlen(name);
+                    snprintf(name + length, sizeof name - length, " / %s", t.lines[i].source->peer);
+                }
+                printf("  %-56s %9s   x %-6s %-26s x %-6s %s\n", name, value, ratio, t.best_name,
+                       sleeping, t.best_sleeping_name);
             }
         }
     }

@@ -55,6 +55,8 @@ typedef struct bench_row {
     int threads;        /* for the loops of the row; 0 where it has no meaning */
     bench_place place;  /* the same */
     unsigned work_ns;   /* work outside of the lock, for the loops of the row */
+    int senders;        /* how many of the threads send: the first ones */
+    size_t capacity;    /* of the channel */
     bool once;          /* measured in one round only, and no ratios: sizes, idle time */
     const char *second; /* name of the second value of each measurement, or NULL; more is better */
 } bench_row;
@@ -103,10 +105,12 @@ void bench_unpin(void);
    nanoseconds from the gate to the stop flag. */
 double bench_team(const bench_row *row, void (*body)(const bench_row *row, int i));
 
-/* What each thread of a team writes at its end: an operation count, or a time. */
+/* What each thread of a team writes at its end: an operation count, or a time. The harness writes
+   when it began and when it ended. */
 typedef struct bench_slot {
     alignas(BENCH_LINE) uint64_t count;
     double ns;
+    double start, end;
 } bench_slot;
 extern bench_slot bench_slots[BENCH_THREADS];
 
@@ -114,6 +118,10 @@ extern bench_slot bench_slots[BENCH_THREADS];
    second value the least count against the greatest. Fails unless the counts sum up to `total`,
    which the operations counted themselves. */
 bench_sample bench_team_sample(const bench_row *row, double ns, uint64_t total);
+
+/* Nanoseconds from the first start to the last end of a thread of the last team: for operations that
+   go on after the stop flag. */
+double bench_team_span(const bench_row *row);
 
 /* Start a thread that runs body() and so blocks; then wait for its end and return the microseconds
    of processor time it used per second of the row's time. Between the two the caller sleeps

@@ -16,6 +16,10 @@ static cth_event go = CTH_EVENT_INIT;
 static cth_cond changed = CTH_COND_INIT;
 static cth_cancel token = CTH_CANCEL_INIT;
 static cth_local local = CTH_LOCAL_INIT(sizeof(int), NULL, NULL);
+static cth_queue jobs = CTH_QUEUE_INIT(sizeof(int));
+static cth_timer timer = CTH_TIMER_INIT;
+CTH_CHAN_OF(int, int_chan);
+CTH_QUEUE_OF(int, int_queue);
 static int total;
 
 static cth_status first(void *arg) {
@@ -54,12 +58,63 @@ static cth_status work(void *arg) {
     return cth_local_get(&local) == NULL ? CTH_NOMEM : CTH_OK;
 }
 
+static cth_status tick(void *arg) {
+    return cth_event_set((cth_event *)arg);
+}
+
+/* A value through a channel and through a queue, by the typed layers, and a wait for either. */
+static bool messages() {
+    int_chan chan;
+    int_queue queue;
+    int got = 0, sum = 0;
+    size_t index = 9;
+    if (int_chan_init(&chan, 2, NULL) != CTH_OK || int_chan_send(&chan, 3) != CTH_OK ||
+        int_chan_try_send(&chan, 4) != CTH_OK || int_chan_recv(&chan, &got) != CTH_OK || got != 3 ||
+        int_queue_init(&queue, 0, NULL) != CTH_OK) {
+        return false;
+    }
+    cth_case cases[2] = {};
+    cases[0].kind = CTH_CASE_RECV;
+    cases[0].object = &chan.chan;
+    cases[0].value = &got;
+    cases[1].kind = CTH_CASE_GET;
+    cases[1].object = &queue.queue;
+    cases[1].value = &sum;
+    if (cth_select(cases, 2, &index) != CTH_OK || index != 0 || got != 4 ||
+        int_queue_put(&queue, 5) != CTH_OK || cth_select(cases, 2, &index) != CTH_OK ||
+        index != 1 || sum != 5 || cth_try_select(cases, 2, &index) != CTH_TIMEDOUT) {
+        return false;
+    }
+    sum = 0;
+    if (int_chan_send(&chan, 6) != CTH_OK || int_chan_close(&chan) != CTH_OK ||
+        cth_queue_put(&jobs, &got) != CTH_OK || cth_queue_shutdown(&jobs, CTH_DRAIN) != CTH_OK) {
+        return false;
+    }
+    CTH_FOREACH_RECV(int, value, &chan.chan) {
+        sum += value;
+    }
+    CTH_FOREACH_GET(int, value, &jobs) {
+        sum += value;
+    }
+    cth_event rung = CTH_EVENT_INIT;
+    if (cth_timer_after(&timer, CTH_MS(1), tick, &rung) != CTH_OK ||
+        cth_event_wait(&rung) != CTH_OK || cth_timer_cancel(&timer, NULL) != CTH_OK) {
+        return false;
+    }
+    return sum == 10 && cth_chan_destroy(&chan.chan) == CTH_OK &&
+           cth_queue_destroy(&queue.queue) == CTH_OK && cth_queue_destroy(&jobs) == CTH_OK;
+}
+
 int main() {
     size_t count_c = 0, count_cxx = 0;
     const size_t *c = layout_c(&count_c), *cxx = layout_cxx(&count_cxx);
     if (count_c != count_cxx || std::memcmp(c, cxx, count_c * sizeof(*c)) != 0) {
         std::puts("the layouts of C and C++ differ");
         return 1;
+    }
+
+    if (!messages()) {
+        return 10;
     }
 
     cth_thread *threads[4];

@@ -18,8 +18,13 @@ failure to stderr, or does not end.
 import argparse
 import os
 import re
+import select
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 REAL_LIMIT = 110  # seconds until a program counts as hanging: a watchdog, not a speed test
@@ -126,8 +131,9 @@ ENTRIES = {}
 class Entry:
     """What is known of one program: its check, its arguments, and what some seed must show."""
 
-    def __init__(self, check, args, sim_args, shows, normal, explores):
+    def __init__(self, check, args, sim_args, shows, normal, explores, also):
         self.check = check
+        self.also = also
         self.args = args
         self.sim_args = args if sim_args is None else sim_args
         self.shows = shows
@@ -135,16 +141,17 @@ class Entry:
         self.explores = explores
 
 
-def entry(*names, args=(), sim_args=None, shows=None, normal=None, explores=False):
+def entry(*names, args=(), sim_args=None, shows=None, normal=None, explores=False, also=None):
     """Make the function the check of these programs. `sim_args` replaces the arguments in the
     simulator. `shows(lines)`: among SEEDS seeds or more it is true for one and false for another.
     `normal(text)` takes out of the output what may differ between two runs of a seed. `explores`:
-    it calls cth_sim_run, so it is given no seeds, and two runs must print the same."""
+    it calls cth_sim_run, so it is given no seeds, and two runs must print the same. `also(exe)`:
+    more to do with it in real time; for a server all there is to do."""
 
     def register(function):
         for name in names:
             assert name not in ENTRIES, name
-            ENTRIES[name] = Entry(function, args, sim_args, shows, normal, explores)
+            ENTRIES[name] = Entry(function, args, sim_args, shows, normal, explores, also)
         return function
 
     return register
@@ -185,6 +192,45 @@ def two_blocks(run):
     blocks(run.times({"Thread-1": 1, "Thread-2": 2}, 3), 3)
     need(len(run.lines) == 6, "more than the six lines")
     run.at_least(9)
+
+
+WORDS = ["One", "Two", "Three", "Four", "Five"]
+
+
+def three_workers(run):
+    """Each word is processed once, in the order of the queue; each worker starts and exits."""
+    names = ["Thread-%d" % i for i in (1, 2, 3)]
+    found = [re.fullmatch(r"(Thread-[123]) processing (\w+)", line) for line in run.lines]
+    words = [match[2] for match in found if match]
+    need(sorted(words) == sorted(WORDS), "the words were %s" % words)
+    for name in names:
+        mine = [line for line in run.lines if name in line]
+        need(mine[0] == "Starting " + name and mine[-1] == "Exiting " + name,
+             "%s printed outside its start and exit" % name)
+    need(run.lines[-1] == "Exiting Main Thread" and len(run.lines) == 12, "the end is missing")
+
+
+@entry("master_python_threading/a4_thread_safe_queue",
+       shows=lambda lines: lines[0] == "Starting Thread-1")
+def polled_queue(run):
+    three_workers(run)
+    run.at_least(2)
+
+
+@entry("master_python_threading/a4_thread_safe_queue_fixed",
+       shows=lambda lines: lines[0] == "Starting Thread-1")
+def closed_channel(run):
+    three_workers(run)
+    run.at_least(2)  # five words of a second, three at a time
+    if run.sim:  # in virtual time they take turns
+        first = [line for line in run.lines if " processing " in line][:3]
+        need(len({line.split()[0] for line in first}) == 3, "a worker did nothing")
+
+
+@entry("master_python_threading/a5_queue_family")
+def queue_family(run):
+    run.exactly("FIFO: 3 1 4 1 5", "LIFO: 5 1 4 1 3", "priority: 1 1 3 4 5")
+    run.at_least(0.03)
 
 
 @entry("python_multithreading/b1_simple_thread")
@@ -406,6 +452,11 @@ def lock_order(run):
     run.exactly("config 2000, cache 2000, log 2000")
 
 
+@entry("python_threading/d6_queue_handover")
+def queue_handover(run):
+    run.exactly("100 squares, sum 328350")
+
+
 @entry("python_threading/d6_thread_names")
 def thread_names(run):
     need(run.lines[0] == "[MainThread] start" and run.lines[-1] == "[MainThread] end",
@@ -515,6 +566,28 @@ def rolled_back(run):
          "a refused transfer left its traces")
 
 
+def produced_and_consumed(run, end):
+    produced = ["Produced: %d" % i for i in range(5)]
+    consumed = ["Consumed: %d" % i for i in range(5)]
+    run.in_order(*produced)
+    run.in_order(*consumed)
+    for made, used in zip(produced, consumed):
+        run.before(made, used)
+    need(run.lines[10:] == end and len(run.lines) == 10 + len(end), "the end is not as expected")
+    run.at_least(0.4)
+
+
+@entry("threading_and_synchronization/e13_producer_consumer")
+def no_sentinel(run):
+    produced_and_consumed(run, ["Consumer gave up: nobody said that this was all"])
+    run.at_least(1.4)
+
+
+@entry("threading_and_synchronization/e13_producer_consumer_fixed")
+def producer_consumer(run):
+    produced_and_consumed(run, [])
+
+
 @entry("threading_and_synchronization/e15_singleton",
        "threading_and_synchronization/e15_singleton_double_checked")
 def singleton(run):
@@ -568,6 +641,147 @@ def simulated_bank(run):
          "the right forms did not pass")
 
 
+LOG_END = r"(\d+) lines: (\d+) info, (\d+) warnings, (\d+) errors \((.*)\)"
+
+
+def check_log(lines, reason):
+    """The problems are all there, and counted. Returns how many lines went through."""
+    end = re.fullmatch(LOG_END, lines[-1])
+    need(end and end[5] == reason, "the last line must be a summary with the reason %r" % reason)
+    total, info, warnings, errors = (int(number) for number in end.groups()[:4])
+    found = [re.fullmatch(r"(warning|error): request (\d+) took \d+ ms", line)
+             for line in lines[:-1]]
+    need(all(found), "something else was printed: %r" % [
+        line for line, match in zip(lines, found) if not match])
+    kinds = [match[1] for match in found]
+    need((kinds.count("warning"), kinds.count("error")) == (warnings, errors), "miscounted")
+    numbers = [int(match[2]) for match in found]
+    need(numbers == sorted(set(numbers)), "lines changed places or came twice")
+    need(total == info + warnings + errors, "lines are missing")
+    return total
+
+
+def interrupted_log(exe):
+    """Ctrl-C in the middle: the program ends, with what was under way."""
+    with subprocess.Popen([exe, "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                          text=True) as program:
+        watchdog = threading.Timer(REAL_LIMIT, program.kill)
+        watchdog.start()
+        text = program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        text += program.stdout.read()
+        watchdog.cancel()
+    need(program.returncode == 0, "it ended with status %d" % program.returncode)
+    check_log(text.splitlines(), "signal 2")
+
+
+@entry("beyond/log_pipeline", args=["50"], also=interrupted_log)
+def log_pipeline(run):
+    need(check_log(run.lines, "end of the log") == 50, "not all lines went through")
+    run.at_least(0.1)
+
+
+class Client:
+    """A client of the chat: `nc` where it is installed."""
+
+    def __init__(self, port):
+        nc = shutil.which("nc")
+        self.port = str(port)
+        self.process = subprocess.Popen(
+            [nc, "127.0.0.1", self.port] if nc else
+            [sys.executable, "-c", PLAIN_CLIENT, self.port],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def say(self, text):
+        self.process.stdin.write(text)
+        self.process.stdin.flush()
+
+    def hear(self, line):
+        heard = self.process.stdout.readline()
+        need(heard == line + "\n", "a client heard %r, not %r" % (heard, line))
+
+    def leave(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+PLAIN_CLIENT = """
+import socket, sys, threading
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+def listen():
+    for line in s.makefile():
+        print(line, end="", flush=True)
+threading.Thread(target=listen, daemon=True).start()
+for line in sys.stdin:
+    s.sendall(line.encode())
+"""
+
+
+def chat(exe):
+    """Several clients at once, an empty line, a long one, one that leaves in the middle of a line,
+    one that does not listen, and Ctrl-C."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen([exe, str(port)], stdout=subprocess.PIPE, text=True)
+    watchdog = threading.Timer(REAL_LIMIT, server.kill)
+    watchdog.start()
+
+    def printed(line):
+        got = server.stdout.readline()
+        need(got == line + "\n", "the server printed %r, not %r" % (got, line))
+
+    clients = []
+    try:
+        printed("listening")
+        for i in (1, 2, 3):
+            clients.append(Client(port))
+            printed("client %d came" % i)
+        alice, bob, carol = clients
+        alice.say("hello\n")
+        bob.hear("hello")
+        carol.hear("hello")
+        bob.say("\n")  # an empty line is a line
+        alice.hear("")
+        carol.hear("")
+        long = "x" * 1000
+        carol.say(long + "\n")
+        alice.hear(long)
+        bob.hear(long)
+        with socket.create_connection(("127.0.0.1", port)) as half:
+            printed("client 4 came")
+            half.sendall(b"in the mid")
+        printed("client 4 left")
+        with socket.create_connection(("127.0.0.1", port)):  # does not read
+            printed("client 5 came")
+            for _ in range(5000):
+                alice.say(20 * (200 * "y" + "\n"))
+                for client in (bob, carol) * 20:
+                    client.hear(200 * "y")
+                if select.select([server.stdout], [], [], 0)[0]:
+                    break
+            printed("client 5 left")  # put out: the others were not held up
+        bob.leave()
+        printed("client 2 left")
+        alice.say("still there\n")
+        carol.hear("still there")
+        server.send_signal(signal.SIGINT)
+        rest = sorted(server.stdout.read().splitlines())
+        need(rest == ["bye", "client 1 left", "client 3 left"], "at the end it printed %s" % rest)
+        need(server.wait() == 0, "it ended with status %d" % server.returncode)
+    finally:
+        watchdog.cancel()
+        for client in clients:
+            client.leave()
+        server.kill()
+        server.communicate()
+
+
+@entry("beyond/chat_server", also=chat)
+def chat_server(run):
+    need(False, "a server has no output of its own to check: %r" % run.lines)
+
+
 # ---- running -----------------------------------------------------------------------------------
 
 
@@ -605,6 +819,11 @@ def check_program(name, exe, seeds):
     name = re.sub(r"\.c$", "", name)
     need(name in ENTRIES, "%s has no entry in check.py" % name)
     known = ENTRIES[name]
+    if known.also and not seeds:
+        known.also(exe)
+        if name == "beyond/chat_server":
+            print("ok: %s" % name)
+            return
     if known.explores:
         need(run_once(known, exe, None) == run_once(known, exe, None), "two runs differ")
         print("ok: %s, twice" % name)

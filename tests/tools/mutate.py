@@ -80,6 +80,11 @@ WAKES = {
     "cth__barrier_break": "(void)0",
     "cth__cancel_mark": "(void)0",
     "cth__cancel_tree": "(void)0",
+    "cth__wake_some": "false",
+    "cth__queue_wake": "(void)0",
+    "cth__give": "(void)0",
+    "cth__fence_light": "(void)0",
+    "cth__fence_heavy": "(void)0",
 }
 WAKE = re.compile(rf"(?<!\w)({'|'.join(WAKES)})\s*\(")
 NOTED = re.compile(r"\bwakes->selves\[wakes->n\+\+\] = self;")
