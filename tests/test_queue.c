@@ -2,12 +2,39 @@
 
    SPDX-License-Identifier: MIT-0 OR Unlicense
 */
+#define _DEFAULT_SOURCE // fork, alarm: headers of the system come before the kit
+#include <stdatomic.h>
+#include <stdlib.h>
+
+static void *limited_malloc(size_t size);
+static void counted_free(void *block);
+#define CTH_MALLOC(size) limited_malloc(size)
+#define CTH_FREE(block)  counted_free(block)
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"
 #include "test.h"
 #include "test_help.h"
 
-enum { THREADS = 4, EACH = 3000 };
+#include <limits.h>
+#include <time.h>
+
+enum { THREADS = 4, EACH = 3000, LIMIT = 1 << 26 };
+
+static atomic_int live_blocks;
+
+/* A machine with little memory: sanitizers would end the program at a size beyond all reason. */
+static void *limited_malloc(size_t size) {
+    void *block = size <= LIMIT ? malloc(size) : NULL;
+    if (block != NULL) {
+        atomic_fetch_add(&live_blocks, 1);
+    }
+    return block;
+}
+
+static void counted_free(void *block) {
+    atomic_fetch_sub(&live_blocks, 1);
+    free(block);
+}
 
 typedef struct item {
     int key, number;
@@ -16,6 +43,8 @@ typedef struct item {
 static int by_key(const void *a, const void *b, void *arg) {
     const item *x = (const item *)a;
     const item *y = (const item *)b;
+    CHECK_EQ((uintptr_t)a % _Alignof(max_align_t), 0);
+    CHECK_EQ((uintptr_t)b % _Alignof(max_align_t), 0);
     if (arg != NULL) {
         ++*(int *)arg;
     }
@@ -96,14 +125,115 @@ static void init_refuses(void) {
     before = queue;
     const cth_queue_desc no_compare = {.order = CTH_PRIORITY};
     const cth_queue_desc no_order = {.order = (cth_queue_order)7};
+    const cth_queue_desc priority = {.order = CTH_PRIORITY, .compare = by_key};
+    const size_t most = (size_t)1 << 28; // elements
+    const struct {
+        size_t size, bound;
+        const cth_queue_desc *desc;
+    } bad[] = {{4, 0, &no_compare},
+               {4, 9, &no_compare},
+               {4, 0, &no_order},
+               {0, most + 1, NULL},
+               {4, most + 1, NULL},
+               {4, SIZE_MAX, NULL},
+               {SIZE_MAX, SIZE_MAX, NULL},
+               {SIZE_MAX, 0, NULL},
+               {SIZE_MAX, 1, NULL},
+               {SIZE_MAX, 1, &priority},
+               {SIZE_MAX - 23, 1, &priority},
+               {SIZE_MAX / 2, 1, NULL},
+               {SIZE_MAX / 2 - 16, 2, &priority},
+               {SIZE_MAX / 4, 8, NULL},
+               {SIZE_MAX / 4 + 1, 7, &priority}, // 4 * (SIZE_MAX / 4 + 1) is 0
+               {SIZE_MAX / most, most, NULL},
+               {SIZE_MAX / most - 7, most, &priority}};
+    const int blocks = atomic_load(&live_blocks);
     CHECK_STATUS(cth_queue_init(NULL, 4, 0, NULL), CTH_INVALID);
-    CHECK_STATUS(cth_queue_init(&queue, 4, 0, &no_compare), CTH_INVALID);
-    CHECK_STATUS(cth_queue_init(&queue, 4, 0, &no_order), CTH_INVALID);
-    CHECK_STATUS(cth_queue_init(&queue, 4, ((size_t)1 << 28) + 1, NULL), CTH_INVALID);
-    CHECK_STATUS(cth_queue_init(&queue, 4, SIZE_MAX, NULL), CTH_INVALID);
-    CHECK_STATUS(cth_queue_init(&queue, SIZE_MAX, 1, NULL), CTH_INVALID);
-    CHECK_STATUS(cth_queue_init(&queue, SIZE_MAX / 4, 8, NULL), CTH_INVALID);
+    for (size_t i = 0; i < TEST_COUNT(bad); i++) {
+        CHECK_STATUS(cth_queue_init(&queue, bad[i].size, bad[i].bound, bad[i].desc), CTH_INVALID);
+        CHECK(memcmp(&queue, &before, sizeof queue) == 0);
+    }
+    CHECK_STATUS(cth_queue_init(&queue, LIMIT, 1, NULL), CTH_NOMEM);
+    CHECK_STATUS(cth_queue_init(&queue, 1, LIMIT, &priority), CTH_NOMEM);
     CHECK(memcmp(&queue, &before, sizeof queue) == 0);
+    CHECK_EQ(atomic_load(&live_blocks), blocks);
+}
+
+/* What could never be put is refused as late as that when there is no bound. */
+static void elements_beyond_memory(void) {
+    static const size_t all[] = {LIMIT, SIZE_MAX / 16, SIZE_MAX / 8, SIZE_MAX / 4, SIZE_MAX / 2 - 16};
+    for (size_t i = 0; i < TEST_COUNT(all); i++) {
+        cth_queue queue;
+        const int blocks = atomic_load(&live_blocks);
+        CHECK_STATUS(cth_queue_init(&queue, all[i], 0, NULL), CTH_OK);
+        CHECK_STATUS(cth_queue_put(&queue, &i), CTH_NOMEM);
+        CHECK_STATUS(cth_queue_try_put(&queue, &i), CTH_NOMEM);
+        CHECK_STATUS(cth_queue_try_get(&queue, &i), CTH_EMPTY);
+        CHECK_STATUS(cth_queue_task_done(&queue), CTH_OVERFLOW);
+        CHECK_STATUS(cth_queue_join(&queue), CTH_OK);
+        destroy(&queue);
+        CHECK_EQ(atomic_load(&live_blocks), blocks);
+    }
+}
+
+/* At 2^28 elements a queue without a bound is at its end; with a bound of so many it is full. */
+static void most_elements(void) {
+    for (size_t bound = 0; bound <= CTH__QUEUE_MAX; bound += CTH__QUEUE_MAX) {
+        cth_queue queue = CTH_QUEUE_INIT(0);
+        char nothing = 0;
+        queue.bound = bound;
+        queue.room = CTH__QUEUE_MAX;
+        cth__store(&queue.word, (uint32_t)CTH__QUEUE_MAX * CTH__ELEMENT, relaxed);
+        CHECK_EQ(cth_queue_size(&queue), CTH__QUEUE_MAX);
+        CHECK_EQ(cth_queue_is_full(&queue), bound != 0);
+        CHECK_STATUS(cth_queue_try_put(&queue, &nothing), bound != 0 ? CTH_FULL : CTH_NOMEM);
+        CHECK_EQ(cth_queue_size(&queue), CTH__QUEUE_MAX);
+        CHECK_STATUS(cth_queue_join(&queue), CTH_OK);
+        destroy(&queue);
+    }
+}
+
+/* Growth that fails loses nothing, and goes on when there is memory again. */
+static void growth_fails(void) {
+    const cth_queue_desc priority = {.order = CTH_PRIORITY, .compare = by_key};
+    const cth_queue_desc lifo_desc = {.order = CTH_LIFO};
+    const cth_queue_desc *const descs[] = {NULL, &lifo_desc, &priority};
+    static char large[LIMIT / 40], got[LIMIT / 40];
+    for (size_t d = 0; d < TEST_COUNT(descs); d++) {
+        cth_queue queue;
+        int n = 0, gone = 0;
+        const int blocks = atomic_load(&live_blocks);
+        CHECK_STATUS(cth_queue_init(&queue, sizeof large, 0, descs[d]), CTH_OK);
+        for (;;) {
+            memcpy(large, &(item){3, n}, sizeof(item));
+            errno = 4242;
+            const cth_status status = cth_queue_put(&queue, large);
+            CHECK_EQ(errno, 4242);
+            if (status == CTH_OK) {
+                n++;
+            } else if (gone == 0) {
+                CHECK_STATUS(status, CTH_NOMEM);
+                CHECK_EQ(cth_queue_size(&queue), n);
+                CHECK_STATUS(cth_queue_get(&queue, got), CTH_OK); // and room for one again
+                gone = 1;
+            } else {
+                CHECK_STATUS(status, CTH_NOMEM);
+                break;
+            }
+        }
+        CHECK_EQ(cth_queue_size(&queue), n - gone);
+        for (int i = 0; i < n - gone; i++) {
+            item it;
+            CHECK_STATUS(cth_queue_get(&queue, got), CTH_OK);
+            memcpy(&it, got, sizeof it);
+            CHECK_EQ(it.number, d == 1 ? n - 1 - i - (i > 0) : i + gone);
+            CHECK_STATUS(cth_queue_task_done(&queue), CTH_OK);
+        }
+        CHECK_STATUS(cth_queue_task_done(&queue), CTH_OK);
+        CHECK_STATUS(cth_queue_task_done(&queue), CTH_OVERFLOW);
+        destroy(&queue);
+        CHECK_EQ(atomic_load(&live_blocks), blocks);
+    }
 }
 
 static void fifo(void) {

@@ -717,7 +717,7 @@ static void renew(renewal *a) {
         CHECK_EQ(cancel(&a->timer), 1);
     }
     if (a->sets) {
-        (void)!cth_timer_after(&a->timer, a->span, unexpected, NULL);
+        set_after(&a->timer, a->span, unexpected, NULL); // in vain, if somebody waits in cancel
     }
 }
 

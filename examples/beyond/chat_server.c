@@ -3,8 +3,8 @@
        reader (blocks in recv) ---news---> hub (owns the list of clients) ---mail---> writer (send)
 
    Shows   : cth_chan, cth_chan_try_send, CTH_SELECT, CTH_ON_CANCEL, cth_cancel_on_signal, daemons
-   Look at : a slow client blocks nobody but its own writer: when its mailbox of 64 lines is full, it is
-             put out. No locks: the hub alone has the list, and a writer frees its client at the end.
+   Look at : a slow client blocks its own writer only: when its mailbox of 64 lines is full, it is
+             put out. No locks: the hub has the list, and a writer frees its client at the end.
    Build   : cc -std=c11 -I../.. chat_server.c -pthread
    Run     : ./a.out 9999, and in other windows: nc 127.0.0.1 9999
    Prints  : who comes and goes; Ctrl-C ends it */
@@ -80,7 +80,7 @@ static cth_status writer(void *arg) {
 
 static cth_status acceptor(void *arg) {
     (void)arg;
-    for (int id = 1;;) {
+    for (int id = 1; cth_cancel_status(&stop) == CTH_OK;) {
         const int socket = accept(listener, NULL, NULL);
         if (socket < 0) { // no file descriptor is left, or the client has gone already
             check(cth_sleep(CTH_MS(100)));
@@ -92,6 +92,7 @@ static cth_status acceptor(void *arg) {
         n.who->socket = socket;
         check(cth_chan_send(&all_news, &n));
     }
+    return CTH_OK;
 }
 
 /* Runs until Ctrl-C has come and all clients have left. */
@@ -126,18 +127,16 @@ static void hub(void) {
             }
         }
     }
-    puts("bye");
 }
 
 int main(int argc, char **argv) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    address.sin_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 9999));
+    here.sin_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 9999));
     listener = socket(AF_INET, SOCK_STREAM, 0);
     if (listener < 0 ||
         setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) != 0 ||
-        bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
-        listen(listener, 5) != 0) {
+        bind(listener, (struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 5) != 0) {
         perror("listen");
         return EXIT_FAILURE;
     }
@@ -146,5 +145,5 @@ int main(int argc, char **argv) {
     puts("listening");
     go(acceptor, NULL, true);
     hub();
-    return cth_cancel_destroy(&stop) != CTH_OK;
+    return EXIT_SUCCESS;
 }

@@ -2,8 +2,8 @@
 
    source ---lines---> parser ---entries---> sink: prints problems, and a summary each second
 
-   Shows   : CTH_CHAN_OF, CTH_FOREACH_RECV, closing as the end of a stream, CTH_SELECT over a channel
-             and a tick, a source under a cancel token, Ctrl-C as its signal
+   Shows   : CTH_CHAN_OF, CTH_FOREACH_RECV, closing as the end of a stream, CTH_SELECT over a
+             channel and a tick, a source under a cancel token, Ctrl-C as its signal
    Look at : back pressure for free: the channels are bounded, so a slow sink slows the source.
              Ctrl-C ends the source first; what was sent before still goes through all stages.
    Run     : ./a.out 50      50 lines of a pretended server, then the end
