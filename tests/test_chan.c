@@ -2136,7 +2136,7 @@ static void a_child_does_not_wait(void) {
         const pid_t pid = fork();
         CHECK(pid >= 0);
         if (pid == 0) {
-            alarm(60);
+            alarm(30);
             _exit(in_child(&chans[0], &chans[1], &chans[2], &chans[3]));
         }
         CHECK_EQ(child_status(pid), 0);
@@ -2213,7 +2213,7 @@ static void a_child_of_busy_threads_does_not_hang(void) {
             const pid_t pid = fork();
             CHECK(pid >= 0);
             if (pid == 0) {
-                alarm(60);
+                alarm(30);
                 _exit(child_of_busy_ones(chans, BUSY));
             }
             CHECK_EQ(child_status(pid), 0);

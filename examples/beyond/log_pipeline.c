@@ -9,7 +9,7 @@
    Run     : ./a.out 50      50 lines of a pretended server, then the end
              ./a.out 0       until Ctrl-C
    Build   : cc -std=c11 -I../.. log_pipeline.c -pthread
-   Prints  : every problem, and at the end
+   Prints  : every problem, a summary each second, and at the end
      50 lines: 29 info, 10 warnings, 11 errors (end of the log) */
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"
@@ -98,8 +98,8 @@ static cth_status sink(void *arg) {
             }
             break;
         case 1:
-            fprintf(stderr, "so far: %d info, %d warnings, %d errors\n", counts[INFO],
-                    counts[WARNING], counts[ERROR]);
+            printf("so far: %d info, %d warnings, %d errors\n", counts[INFO], counts[WARNING],
+                   counts[ERROR]);
             break;
         default: check(status);
         }

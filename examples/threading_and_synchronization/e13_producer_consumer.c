@@ -8,7 +8,7 @@
              the last get gives up after 1 s, so that the program ends.
              e13_producer_consumer_fixed.c shows the right way.
    Build   : cc -std=c11 -I../.. e13_producer_consumer.c -pthread
-   Prints  :
+   Prints  : each pair in either order, since it prints after the put
      Produced: 0
      Consumed: 0
      ...
@@ -31,8 +31,8 @@ static void check(cth_status status) {
 static cth_status producer(void *arg) {
     (void)arg;
     for (int i = 0; i < 5; i++) {
-        printf("Produced: %d\n", i);
         check(cth_queue_put(&queue, &i));
+        printf("Produced: %d\n", i);
         check(cth_sleep(CTH_MS(100)));
     }
     return CTH_OK;

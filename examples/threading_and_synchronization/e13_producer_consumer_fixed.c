@@ -7,7 +7,7 @@
              nobody sends. A shutdown closes the queue: no sentinel, any number of consumers, and
              what was put before is still got.
    Build   : cc -std=c11 -I../.. e13_producer_consumer_fixed.c -pthread
-   Prints  :
+   Prints  : each pair in either order, since it prints after the put
      Produced: 0
      Consumed: 0
      ...
@@ -30,8 +30,8 @@ static void check(cth_status status) {
 static cth_status producer(void *arg) {
     (void)arg;
     for (int i = 0; i < 5; i++) {
-        printf("Produced: %d\n", i);
         check(cth_queue_put(&queue, &i));
+        printf("Produced: %d\n", i);
         check(cth_sleep(CTH_MS(100)));
     }
     return cth_queue_shutdown(&queue, CTH_DRAIN);

@@ -582,7 +582,7 @@ def produced_and_consumed(run, end):
     consumed = ["Consumed: %d" % i for i in range(5)]
     run.in_order(*produced)
     run.in_order(*consumed)
-    for made, used in zip(produced, consumed):
+    for made, used in zip(produced, consumed[1:]):
         run.before(made, used)
     need(run.lines[10:] == end and len(run.lines) == 10 + len(end), "the end is not as expected")
     run.at_least(0.4)
@@ -652,24 +652,33 @@ def simulated_bank(run):
          "the right forms did not pass")
 
 
-LOG_END = r"(\d+) lines: (\d+) info, (\d+) warnings, (\d+) errors \((.*)\)"
+LOG_COUNTS = r"(\d+) info, (\d+) warnings, (\d+) errors"
+LOG_PROBLEM = r"(warning|error): request (\d+) took \d+ ms"
 
 
 def check_log(lines, reason):
-    """The problems are all there, and counted. Returns how many lines went through."""
-    end = re.fullmatch(LOG_END, lines[-1])
+    """The problems are all there, and counted. Returns how many lines went through, and how many
+    summaries there were on the way."""
+    end = re.fullmatch(r"(\d+) lines: " + LOG_COUNTS + r" \((.*)\)", lines[-1])
     need(end and end[5] == reason, "the last line must be a summary with the reason %r" % reason)
-    total, info, warnings, errors = (int(number) for number in end.groups()[:4])
-    found = [re.fullmatch(r"(warning|error): request (\d+) took \d+ ms", line)
-             for line in lines[:-1]]
-    need(all(found), "something else was printed: %r" % [
-        line for line, match in zip(lines, found) if not match])
-    kinds = [match[1] for match in found]
-    need((kinds.count("warning"), kinds.count("error")) == (warnings, errors), "miscounted")
-    numbers = [int(match[2]) for match in found]
-    need(numbers == sorted(set(numbers)), "lines changed places or came twice")
-    need(total == info + warnings + errors, "lines are missing")
-    return total
+    seen = {"warning": 0, "error": 0}
+    latest = info = summaries = 0
+    for line in lines[:-1]:
+        problem = re.fullmatch(LOG_PROBLEM, line)
+        summary = re.fullmatch("so far: " + LOG_COUNTS, line)
+        need(problem or summary, "something else was printed: %r" % line)
+        if problem:
+            seen[problem[1]] += 1
+            need(int(problem[2]) > latest, "%r changed its place or came twice" % line)
+            latest = int(problem[2])
+        else:
+            summaries += 1
+            need(int(summary[1]) >= info, "%r has fewer than the one before" % line)
+            info = int(summary[1])
+            need([int(summary[2]), int(summary[3])] == list(seen.values()), "%r miscounts" % line)
+    need([int(end[3]), int(end[4])] == list(seen.values()), "%r miscounts" % lines[-1])
+    need(int(end[1]) == sum(int(end[i]) for i in (2, 3, 4)), "lines are missing")
+    return int(end[1]), summaries
 
 
 def interrupted_log(exe):
@@ -686,10 +695,13 @@ def interrupted_log(exe):
     check_log(text.splitlines(), "signal 2")
 
 
-@entry("beyond/log_pipeline", args=["50"], also=interrupted_log)
+@entry("beyond/log_pipeline", args=["600"], also=interrupted_log)
 def log_pipeline(run):
-    need(check_log(run.lines, "end of the log") == 50, "not all lines went through")
-    run.at_least(0.1)
+    total, summaries = check_log(run.lines, "end of the log")
+    need(total == 600, "%d lines of 600 went through" % total)
+    need(summaries >= 1, "more than a second, and no summary")
+    need(summaries == 1 or not run.sim, "%d summaries in 1.2 s" % summaries)
+    run.at_least(1.2)
 
 
 class Client:
@@ -709,7 +721,7 @@ class Client:
 
     def hear(self, line):
         heard = self.process.stdout.readline()
-        need(heard == line + "\n", "a client heard %r, not %r" % (heard, line))
+        need(heard == line + "\n", "a client heard %r, not %r" % (heard, line + "\n"))
 
     def leave(self):
         self.process.kill()
@@ -759,7 +771,7 @@ def chat(exe):
 
     def printed(line):
         got = program.stdout.readline()
-        need(got == line + "\n", "the server printed %r, not %r" % (got, line))
+        need(got == line + "\n", "the server printed %r, not %r" % (got, line + "\n"))
 
     try:
         for i in (1, 2, 3):
