@@ -744,8 +744,8 @@ CTH_API cth_cancel *cth_cancel_current(void);
 
 /* Cancel `token`, with the reason "signal N", when the process receives `signal_number`. The
    second signal of that number gets the previous treatment again, so a second Ctrl-C ends the
-   program. The watch ends with cth_cancel_destroy; the token may not move until then. Under the
-   simulator no signal comes.
+   program. The watch ends with cth_cancel_destroy; the token may not move until then. The program's
+   own system calls (read, accept) may end with EINTR by it. Under the simulator no signal comes.
 
    Returns : CTH_OK; CTH_INVALID for a signal that cannot be caught; CTH_BUSY when a token watches
              that signal already; CTH_AGAIN when no thread or pipe could be made; CTH_UNSUPPORTED.
@@ -1640,7 +1640,8 @@ CTH_API cth_status cth_timer_cancel(cth_timer *timer, uint64_t *runs);
        CTH_FOREACH_GET(struct job, j, &jobs) { run(&j); cth_queue_task_done(&jobs); }
 
    Elements are copied in and out as bytes. A queue is a mutex and an array; a channel (>>api:chan)
-   is faster and can be selected for sending too, but is always first in, first out.
+   is faster and can be selected for sending too, but is always first in, first out. What closing is
+   there, shutting down is here.
    ---------------------------------------------------------------------------------------------- */
 
 /* What get gives first: the oldest, the newest, or the least (the oldest of equal ones). */
@@ -1772,8 +1773,9 @@ CTH_API cth_status cth_queue_shutdown(cth_queue *queue, cth_shutdown how);
    Returns : CTH_OK; CTH_BUSY, and nothing changed, while threads wait; CTH_NOMEM. */
 CTH_API cth_status cth_queue_destroy(cth_queue *queue);
 
-/* CTH_FOREACH_GET(type, name, &queue) { ... }: get elements into a variable `type name` until the
-   queue is shut down and empty, or the thread is cancelled. Expands to
+/* CTH_FOREACH_GET(type, name, &queue) { ... }: get elements into a variable `type name` until get
+   returns something else than CTH_OK: the queue is shut down and empty, or the thread is cancelled
+   (cth_cancel_status tells). Expands to
        for (type name; cth_queue_get(&queue, &name) == CTH_OK;) */
 #  define CTH_FOREACH_GET(type, name, queue) \
     for (type name; cth_queue_get((queue), &name) == CTH_OK;)
@@ -1972,12 +1974,14 @@ CTH_API size_t cth_chan_len(const cth_chan *chan);
 CTH_API size_t cth_chan_cap(const cth_chan *chan);
 
 /* Give back the channel's memory, with the values that are in it; zeroed it may be initialised
-   again. A timed channel may as well be dropped as it is.
+   again. Also right after this thread received the last value or CTH_CLOSED, though the send or the
+   close may not have returned. A timed channel may as well be dropped as it is.
    Returns : CTH_OK; CTH_BUSY, and nothing changed, while threads wait; CTH_NOMEM. */
 CTH_API cth_status cth_chan_destroy(cth_chan *chan);
 
-/* CTH_FOREACH_RECV(type, name, &chan) { ... }: receive values into a variable `type name` until the
-   channel is closed and empty, or the thread is cancelled. Expands to
+/* CTH_FOREACH_RECV(type, name, &chan) { ... }: receive values into a variable `type name` until
+   recv returns something else than CTH_OK: the channel is closed and empty, or the thread is
+   cancelled (cth_cancel_status tells). Expands to
        for (type name; cth_chan_recv(&chan, &name) == CTH_OK;)
    Like : Go for name := range ch. */
 #  define CTH_FOREACH_RECV(type, name, chan) \
@@ -2097,10 +2101,11 @@ typedef struct cth_case {
    (may be NULL; n when none did).
 
    Blocks   : while no case is ready; with no case at all, for ever.
-   Returns  : what that case alone returns: CTH_OK, or CTH_CLOSED for a channel and CTH_SHUTDOWN for
-              a queue, which make a case ready too; then with *index == n: CTH_CANCELLED, when the
-              thread's own token was; CTH_NOMEM; CTH_INVALID for an unknown kind, a negative
-              deadline, a send to a timed channel; CTH_FORKED.
+   Returns  : what that case alone returns: CTH_OK, also for events, latches, tokens and times; or
+              CTH_CLOSED for a channel and CTH_SHUTDOWN for a queue, which make a case ready too.
+              With *index == n: CTH_CANCELLED, when the thread's own token was; CTH_NOMEM;
+              CTH_INVALID for an unknown kind, a negative deadline, a send to a timed channel;
+              CTH_FORKED.
    Ordering : as what the case does alone.
    Like     : Go select, reflect.Select; crossbeam Select. */
 CTH_API cth_status cth_select(cth_case *cases, size_t n, size_t *index);
@@ -2129,7 +2134,8 @@ CTH_API CTH_NODISCARD cth_status cth_select_ready_until(cth_case *cases,
                                                         cth_time deadline);
 
 /* CTH_SELECT(&status, case, ...): as cth_select with the cases written there, for `switch`: the
-   value is the index of the case as an int, and -1 when none happened; the status goes to `status`.
+   value is the index of the case as an int, and -1 when none happened; the status goes to `status`,
+   which may be NULL.
    CTH_TRY_SELECT: as cth_try_select; -1 is the default case. Expand to cth__select_switch with an
    array of the cases. C only. */
 #  ifndef __cplusplus

@@ -952,6 +952,9 @@ static void end_a_batch(size_t capacity, size_t gone, int how) {
         got++;
     }
     if (how != BY_TIME) {
+        while (cth_chan_len(&chan) < capacity) {
+            cth_yield(); // it has yet to use the last place
+        }
         party_asleep(&p);
         if (how == BY_CLOSE) {
             close_it(&chan);
@@ -2152,6 +2155,48 @@ static void a_child_does_not_wait(void) {
     }
 }
 
+/* The same when a thread that is not there was in the middle of a transfer: its side stays locked, and
+   what stands beside the word may be half changed. */
+static int in_child_of_half(cth_chan *to, cth_chan *from) {
+    int value = -1;
+    for (int form = 0; form < FORMS; form++) {
+        IN_CHILD(send_by(form, to, &value) == CTH_FORKED);
+        IN_CHILD(recv_by(form, from, &value) == CTH_FORKED && value == -1);
+    }
+    IN_CHILD(cth_chan_len(to) == 1 && cth_chan_len(from) == 1);
+    IN_CHILD(cth_chan_close(to) == CTH_FORKED && cth_chan_close(from) == CTH_FORKED);
+    IN_CHILD(cth_chan_destroy(to) == CTH_OK && cth_chan_destroy(from) == CTH_OK);
+    return 0;
+}
+
+static void a_child_finds_half_a_transfer(void) {
+    for (int single = 0; single < 2; single++) {
+        cth_chan to, from;
+        chan_init_as(&to, sizeof(int), 3, single != 0);
+        chan_init_as(&from, sizeof(int), 3, single != 0);
+        give(&to, FIVE);
+        give(&from, FIVE);
+        const uint32_t rear = cth__load(&to.rear.at, relaxed);
+        const uint32_t front = cth__load(&from.front.at, relaxed);
+        cth__store(&to.rear.at, rear | CTH__CHAN_LOCKED, relaxed);
+        cth__store(&from.front.at, front | CTH__CHAN_LOCKED, relaxed);
+        fflush(stdout);
+        const pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (pid == 0) {
+            alarm(30);
+            _exit(in_child_of_half(&to, &from));
+        }
+        CHECK_EQ(child_status(pid), 0);
+        cth__store(&to.rear.at, rear, relaxed);
+        cth__store(&from.front.at, front, relaxed);
+        take_one(&to);
+        take_one(&from);
+        chan_end(&to);
+        chan_end(&from);
+    }
+}
+
 /* A fork while other threads are in the middle of a transfer. */
 static int child_of_busy_ones(cth_chan *chans, size_t n) {
     for (size_t i = 0; i < n; i++) {
@@ -2335,6 +2380,7 @@ static const test_case tests[] = {
     TEST(blocks_are_used_again),
     TEST(freed_after_the_last_use),
     TEST(a_child_does_not_wait),
+    TEST(a_child_finds_half_a_transfer),
     TEST(a_child_of_busy_threads_does_not_hang),
     TEST(foreign_threads_can_use_it),
     TEST(errno_is_preserved),

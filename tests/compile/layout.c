@@ -56,7 +56,8 @@ const size_t *PROBE(size_t *count) {
         PLACE(cth_queue, desc),
         PLACE(cth_chan, rear),
         PLACE(cth_chan, front),
-        PLACE(cth_chan, front_block),
+        SIZE(cth__side),
+        PLACE(cth__side, block),
         PLACE(cth_case, value),
         PLACE(cth_case, record),
 #ifdef CTHREADS_SIM
