@@ -496,6 +496,38 @@ static cth_status one_is_always_ready(void *arg) {
     return CTH_OK;
 }
 
+/* Two ticks of which one is taken only when the other one's value is there: so at every moment there
+   is one, and a look at both must not miss it. */
+static cth_status takes_by_turns(void *arg) {
+    cth_chan *const both[] = {&chan, &other};
+    (void)arg;
+    for (int i = 0; i < 4; i++) {
+        cth_time value;
+        cth_case cases[] = {CTH_RECV(both[1 - i % 2], &value)};
+        CTH_SIM_CHECK(cth_select_ready(cases, 1, NULL) == CTH_OK);
+        CTH_SIM_CHECK(cth_chan_try_recv(both[i % 2], &value) == CTH_OK);
+    }
+    return CTH_OK;
+}
+
+static cth_status one_tick_is_always_ready(void *arg) {
+    cth_time value = NOTHING;
+    cth_case cases[] = {CTH_RECV(&chan, &value), CTH_RECV(&other, &value)};
+    (void)arg;
+    fresh();
+    CTH_SIM_CHECK(cth_chan_tick(&chan, 2 * PERIOD) == CTH_OK);
+    nap(PERIOD);
+    CTH_SIM_CHECK(cth_chan_tick(&other, 2 * PERIOD) == CTH_OK);
+    CTH_SIM_CHECK(cth_select_ready(cases, 1, NULL) == CTH_OK);
+    cth_thread *t = sim_spawn(takes_by_turns, NULL);
+    for (int i = 0; i < 3; i++) {
+        size_t index = 99;
+        CTH_SIM_CHECK(cth_select_ready_until(cases, 2, &index, 0) == CTH_OK && index < 2);
+    }
+    sim_join(t);
+    return CTH_OK;
+}
+
 static void passes_exact(void) {
     SIM_PASS(after_or_deadline, 0, 3000);
     SIM_PASS(after_or_deadline, CTH_SIM_SPURIOUS, 1000);
@@ -526,6 +558,7 @@ static void passes_select(void) {
     SIM_PASS(select_meets_others, 0, 4000);
     SIM_PASS(select_meets_others, SIM_ALL, 3000);
     SIM_PASS(one_is_always_ready, 0, 4000);
+    SIM_PASS(one_tick_is_always_ready, SIM_WAITS, 5000);
 }
 
 /* -- complete -----------------------------------------------------------------------------------

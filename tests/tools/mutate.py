@@ -454,7 +454,7 @@ class Programs:
         sources = [source for source in sources if not source.stem.startswith(NOT_USED)]
 
         def build(source):
-            command = [*cc.split(), "-std=c11", "-O2", "-w", "-DCTHREADS_SIM="]
+            command = [*cc.split(), "-std=c11", "-O1", "-w", "-DCTHREADS_SIM="]
             command += [f"-I{self.folder}", f"-I{root / 'tests'}", "-include", "mutants.h"]
             command += [str(source), str(self.folder / "switch.c")]
             # switch.c needs no mutants.h, and does not mind it.
