@@ -285,7 +285,9 @@ static bool explains(const int at[WORKERS], const int *content, size_t n) {
         int next[WORKERS], after[MOST * WORKERS];
         size_t m = n;
         memcpy(next, at, sizeof next);
-        memcpy(after, content, n * sizeof *content);
+        if (n > 0) {
+            memcpy(after, content, n * sizeof *content);
+        }
         next[w]++;
         bool right;
         switch (c->what) {
