@@ -179,8 +179,8 @@ static void refusals_leave_nothing(void) {
     }
 }
 
-/* Nor does the service thread leave anything when it comes and goes: a few may still be on their way
-   out when these are counted. */
+/* Nor does the service thread leave anything when it comes and goes: a few may still be on their
+   way out when these are counted. */
 static void services_leave_nothing(void) {
     cth_timer timer = CTH_TIMER_INIT;
     int settled = 0;
@@ -238,7 +238,7 @@ static void nothing_fails_while_it_runs(void) {
     threads_reach(1);
 }
 
-/* A thread of the program's own, whose first call is to set or to cancel: either needs its record. */
+/* A thread of the program's own, whose first call is to set or to cancel: it needs its record. */
 static void *first_sets(void *arg) {
     cth_timer timer = CTH_TIMER_INIT;
     int *k = (int *)arg;

@@ -1,5 +1,5 @@
-/* sim_chan_timed.c - channels whose values are due times, under many schedules, and bugs that must be
-   found
+/* sim_chan_timed.c - channels whose values are due times, under many schedules, and bugs of such
+   channels that must be found
 
    Computing takes no virtual time, so without faults each value is known beforehand, and when it is
    received: a receive that waits ends exactly when it is due.
@@ -448,8 +448,8 @@ static cth_status makes_ready(void *arg) {
     return CTH_OK;
 }
 
-/* A select on a timed channel and an event, while another thread sets the event, closes the channel,
-   or takes its value and sets the event then. */
+/* A select on a timed channel and an event, while another thread sets the event, closes the
+   channel, or takes its value and sets the event then. */
 static cth_status select_meets_others(void *arg) {
     cth_time value = NOTHING;
     size_t index = 99;
@@ -473,8 +473,7 @@ static cth_status select_meets_others(void *arg) {
     return CTH_OK;
 }
 
-/* A select that finds nothing ready although something is at every moment: the value is taken only
-   after the event was set. */
+/* At every moment one is ready: the value is taken only after the event was set. */
 static cth_status takes_after_set(void *arg) {
     cth_time value;
     (void)arg;
@@ -496,8 +495,8 @@ static cth_status one_is_always_ready(void *arg) {
     return CTH_OK;
 }
 
-/* Two ticks of which one is taken only when the other one's value is there: so at every moment there
-   is one, and a look at both must not miss it. */
+/* Two ticks of which one is taken only when the other one's value is there: so at every moment
+   there is one, and a look at both must not miss it. */
 static cth_status takes_by_turns(void *arg) {
     cth_chan *const both[] = {&chan, &other};
     (void)arg;
@@ -685,8 +684,8 @@ static cth_status close_overlooked(void *arg) {
     return CTH_OK;
 }
 
-/* Bug: the next due time is a period from now, not from the last one: a reader that comes late makes
-   all later times wrong. */
+/* Bug: the next due time is a period from now, not from the last one: a reader that comes late
+   makes all later times wrong. */
 static cth_status toy_ticks(void *arg) {
     (void)arg;
     toy_fresh(PERIOD);

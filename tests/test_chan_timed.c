@@ -1,5 +1,5 @@
-/* test_chan_timed.c - channels whose values are due times: cth_chan_after and cth_chan_tick, alone and
-   in select
+/* test_chan_timed.c - channels whose values are due times: cth_chan_after and cth_chan_tick, alone
+   and in select
 
    Nothing here measures how late a value comes. What is known exactly: a value is a due time that
    has passed, and of a tick the latest one at some moment during the call.

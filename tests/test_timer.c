@@ -1,7 +1,7 @@
 /* test_timer.c - timers: once, repeated, cancelled, set again
 
-   Nothing here measures how late a timer runs. Tests look at the private `due` of a timer to know in
-   which order, and not before when, its function must run.
+   Nothing here measures how late a timer runs. Tests look at the private `due` of a timer to know
+   in which order, and not before when, its function must run.
 
    SPDX-License-Identifier: MIT-0 OR Unlicense
 */
@@ -950,8 +950,8 @@ static cth_status lets_it_be_freed(void *arg) {
     return cth_event_set(&((owner *)arg)->done);
 }
 
-/* By its own function: one that runs once as it is, any one after a cancel. Or by another thread that
-   the function has told. */
+/* By its own function: one that runs once as it is, any one after a cancel. Or by another thread
+   that the function has told. */
 static void freed_by_its_function(void) {
     for (int i = 0; i < 800 / SLOW; i++) {
         owner o = {.timer = (cth_timer *)calloc(1, sizeof *o.timer), .way = i % 4};
