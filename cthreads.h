@@ -1662,7 +1662,7 @@ typedef struct cth_queue_desc {
 } cth_queue_desc;
 
 /* A queue. The fields are private. Zeroed it is a FIFO queue without a bound, of elements of size
-   0; CTH_QUEUE_INIT gives them a size. */
+   0, at which NULL will do; CTH_QUEUE_INIT gives them a size. */
 typedef struct cth_queue {
     cth_mutex mutex;      /* guards all below but the words */
     cth__word word;       /* number of elements << 3; who sleeps; whether it is shut down */
@@ -1851,7 +1851,7 @@ typedef struct cth__side {
 /* A channel. The fields are private. Zeroed it is a rendezvous of values of size 0. */
 typedef struct cth_chan {
     uint32_t size;        /* bytes of a value */
-    uint32_t capacity;    /* 0: rendezvous; UINT32_MAX: unbounded */
+    uint32_t capacity;    /* 0: rendezvous, timed; UINT32_MAX: unbounded */
     uint32_t kind;        /* what the slow paths ask for */
     uint32_t generation;  /* of the process that made it */
     cth__word flags;      /* who sleeps, and closed, where the sides are not locked */
@@ -2563,10 +2563,10 @@ CTH_FAST void cth__scope_leave(cth__scope *scope) {
 #  include <string.h>
 #  include <time.h>
 
-#  if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#  if CTH__TSAN || defined(__SANITIZE_ADDRESS__)
 #    define CTH__SANITIZER 1
 #  elif defined(__has_feature)
-#    if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#    if __has_feature(address_sanitizer)
 #      define CTH__SANITIZER 1
 #    endif
 #  endif
@@ -2888,19 +2888,13 @@ static CTH__UNUSED uint64_t cth__os_entropy(void) {
 }
 
 /* Fibers: the simulator's threads, each a stack that is switched to without the system. */
-#    if defined(__SANITIZE_THREAD__)
+#    if CTH__TSAN
 #      define CTH__FIBERS 0 // ThreadSanitizer cannot follow a change of stack
 #    elif defined(CTHREADS_SIM) && CTH__GNU && (defined(__x86_64__) || defined(__aarch64__)) && \
         defined(__LP64__)
 #      define CTH__FIBERS 1
 #    else
 #      define CTH__FIBERS 0
-#    endif
-#    if CTH__FIBERS && defined(__has_feature)
-#      if __has_feature(thread_sanitizer)
-#        undef CTH__FIBERS
-#        define CTH__FIBERS 0
-#      endif
 #    endif
 #    if CTH__FIBERS && CTH__SANITIZER
 extern void __sanitizer_start_switch_fiber(void **fake, const void *bottom, size_t size);
@@ -5485,6 +5479,13 @@ static void cth__free(void *p) {
     errno = error;
 }
 
+/* Copy a value of a user's; of no bytes there may be none. */
+static void cth__copy(void *to, const void *from, size_t size) {
+    if (size != 0) {
+        memcpy(to, from, size);
+    }
+}
+
 /* What a thread is doing while it sleeps: for reports. Written by the thread itself. */
 typedef struct cth__why {
     cth__ptr what;   // const char *: "mutex", "sleep", ...; NULL while it does not wait
@@ -5519,7 +5520,7 @@ typedef struct cth__self {
     cth__ptr *slots; // values of cth_local by slot; the array changes under the registry lock
     uint32_t n_slots;
     struct cth__undo *undo; // the innermost CTH_ATOMICALLY block
-    uint32_t random;        // for select
+    cth_rng rng;            // for select
     uint32_t patience;      // see cth__chan_patience
     uint32_t impatient;
     char error[128];
@@ -5737,7 +5738,6 @@ CTH_API double cth_rng_unit(cth_rng *rng) {
 #  define CTH__INDEX UINT32_C(0xffff) // the part of a number that is a place in the table
 
 enum { CTH__NEW, CTH__ALIVE, CTH__ENDED };
-enum { CTH__TIMER_PENDING = 1, CTH__TIMER_RUNS = 2 };
 enum { CTH__JOINED = 1, CTH__DETACHED = 2, CTH__FOREIGN = 4 };
 
 static void cth__door_open(void) {
@@ -5810,6 +5810,7 @@ static bool cth__self_number(cth__self *self) {
         cth__store(&cth__g.selves[segment], (void *)array, release);
     }
     self->me = ++cth__g.n_selves << 8;
+    cth_rng_seed(&self->rng, self->me);
     CTH_SIM_WRITE(*self);
     // [self.B] release: publishes the record; pairs with [self.A].
     cth__store(&array[offset], (void *)self, release);
@@ -6234,6 +6235,34 @@ static void cth__claim_all(cth__bucket *bucket, const void *key, cth__wakes *wak
         (void)cth__claim(bucket, w, 0, wakes);
         w = next;
     }
+}
+
+/* Wake up to `n` of those queued for `key`, and all that only watch; true when others remain. Under
+   the bucket's lock. */
+static bool cth__wake_some(cth__bucket *bucket, const void *key, size_t n, cth__wakes *wakes) {
+    cth__waiter *next;
+    for (cth__waiter *w = cth__next(bucket, NULL, key); w != NULL; w = next) {
+        next = cth__next(bucket, w, key);
+        if (w->watch) {
+            (void)cth__claim(bucket, w, 0, wakes);
+        }
+    }
+    cth__waiter *w = cth__first(bucket, key);
+    while (w != NULL && n > 0) {
+        n -= cth__claim(bucket, w, 0, wakes);
+        w = cth__first(bucket, key);
+    }
+    return w != NULL;
+}
+
+/* How many threads queued for `key` do more than watch. */
+static size_t cth__queued(const cth__bucket *bucket, const void *key) {
+    size_t n = 0;
+    for (const cth__waiter *w = cth__next(bucket, NULL, key); w != NULL;
+         w = cth__next(bucket, w, key)) {
+        n += !w->watch;
+    }
+    return n;
 }
 
 /* Wake every thread that waits for `key`: what it waits for has been changed before. */
@@ -9221,6 +9250,8 @@ CTH_API cth__scope cth__scope_mtx(mtx_t *lock) {
    cancel, who keeps it. Order: timers, then registry, then a bucket.
    ---------------------------------------------------------------------------------------------- */
 
+enum { CTH__TIMER_PENDING = 1, CTH__TIMER_RUNS = 2 }; // `state`
+
 static bool cth__timer_before(const cth_timer *a, const cth_timer *b) {
     return a->due < b->due || (a->due == b->due && a->order < b->order);
 }
@@ -9479,8 +9510,8 @@ CTH_API cth_status cth_timer_cancel(cth_timer *timer, uint64_t *runs) {
    thread sets its flag only while the number says that it must wait, by compare-and-swap; who
    changes the number sees the flag in what its add returns. So no wake is lost, and select, which
    may not take the mutex under the bucket lock, can wait too. `puts` counts, for the stamp that
-   select needs. A woken thread comes back for the
-   mutex, so who wakes it may touch the queue until it unlocks that.
+   select needs. A woken thread comes back for the mutex, so who wakes it may touch the queue until
+   it unlocks that.
 
    Keys in the bucket of the queue: &word for getters, &puts for putters, &unfinished for join.
    ---------------------------------------------------------------------------------------------- */
@@ -9501,8 +9532,8 @@ static unsigned char *cth__queue_at(const cth_queue *queue, size_t index) {
     return queue->slots + index * cth__queue_stride(queue);
 }
 
-/* Where the i-th element from the front of a FIFO queue is. */
-static unsigned char *cth__queue_fifo_at(const cth_queue *queue, size_t i) {
+/* Where the i-th element from `first` is, which moves in a FIFO queue only. */
+static unsigned char *cth__queue_place(const cth_queue *queue, size_t i) {
     const size_t index = queue->first + i;
     return cth__queue_at(queue, index < queue->room ? index : index - queue->room);
 }
@@ -9552,17 +9583,13 @@ static bool cth__queue_before(const cth_queue *queue,
 
 /* Put an element into the array, which has room. */
 static void cth__queue_insert(cth_queue *queue, const void *element, size_t count) {
-    if (queue->desc.order == CTH_FIFO) {
-        memcpy(cth__queue_fifo_at(queue, count), element, queue->size);
-        return;
-    }
-    if (queue->desc.order == CTH_LIFO) {
-        memcpy(cth__queue_at(queue, count), element, queue->size);
+    if (queue->desc.order != CTH_PRIORITY) {
+        cth__copy(cth__queue_place(queue, count), element, queue->size);
         return;
     }
     const size_t stride = cth__queue_stride(queue);
     unsigned char *fresh = cth__queue_at(queue, queue->room);
-    memcpy(fresh, element, queue->size);
+    cth__copy(fresh, element, queue->size);
     memcpy(fresh + stride - sizeof queue->order_next, &queue->order_next, sizeof queue->order_next);
     queue->order_next++;
     size_t at = count;
@@ -9619,7 +9646,6 @@ CTH_API cth_status cth_queue_init(cth_queue *queue,
                                   size_t bound,
                                   const cth_queue_desc *desc) {
     static const cth_queue_desc defaults = {CTH_FIFO, NULL, NULL, NULL};
-    static const cth_queue zero;
     desc = desc != NULL ? desc : &defaults;
     if (queue == NULL || bound > CTH__QUEUE_MAX || size > SIZE_MAX / 2 - 16 ||
         (desc->order == CTH_PRIORITY && desc->compare == NULL) || desc->order > CTH_PRIORITY) {
@@ -9629,7 +9655,7 @@ CTH_API cth_status cth_queue_init(cth_queue *queue,
         return CTH_NOMEM;
     }
     cth_queue fresh;
-    memcpy(&fresh, &zero, sizeof zero);
+    memset(&fresh, 0, sizeof fresh);
     fresh.size = size;
     fresh.bound = bound;
     fresh.desc = *desc;
@@ -9664,15 +9690,16 @@ static cth_status cth__queue_lock(cth_queue *queue, cth__self *self) {
     if (cth__queue_of_parent(queue)) {
         return CTH_FORKED;
     }
+    // relaxed, twice: only in the child of a fork does it matter. Nobody there unlocks what was
+    // locked here, so it is noted before.
+    if (cth__load(&queue->generation, relaxed) == 0) {
+        cth__store(&queue->generation, cth__g.generation + 1, relaxed); // relaxed: as above
+    }
     const cth_status status = cth_mutex_lock(&queue->mutex);
     if (status != CTH_OK) {
         return status == CTH_DEADLOCK ? CTH_INVALID : status; // from within a comparison
     }
     CTH_SIM_WRITE(queue->unfinished);
-    // relaxed, twice: only in the child of a fork does it matter.
-    if (cth__load(&queue->generation, relaxed) == 0) {
-        cth__store(&queue->generation, cth__g.generation + 1, relaxed); // relaxed: as above
-    }
     return CTH_OK;
 }
 
@@ -9680,24 +9707,6 @@ static void cth__queue_unlock(cth_queue *queue, cth__wakes *wakes) {
     CTH_SIM_WRITE(queue->unfinished);
     (void)cth_mutex_unlock(&queue->mutex);
     cth__wake_all(wakes);
-}
-
-/* Wake up to `n` of those queued for `key`, and all that only watch; true when others remain. Under
-   the bucket's lock. */
-static bool cth__wake_some(cth__bucket *bucket, const void *key, size_t n, cth__wakes *wakes) {
-    cth__waiter *next;
-    for (cth__waiter *w = cth__next(bucket, NULL, key); w != NULL; w = next) {
-        next = cth__next(bucket, w, key);
-        if (w->watch) {
-            (void)cth__claim(bucket, w, 0, wakes);
-        }
-    }
-    cth__waiter *w = cth__first(bucket, key);
-    while (w != NULL && n > 0) {
-        n -= cth__claim(bucket, w, 0, wakes);
-        w = cth__first(bucket, key);
-    }
-    return w != NULL;
 }
 
 /* Wake one of those whose flag was in the word when the number of elements changed. */
@@ -9829,7 +9838,7 @@ static cth_status cth__queue_get(cth_queue *queue, void *element, cth_time deadl
         const uint32_t found = cth__load(&queue->word, relaxed);
         const size_t count = found / CTH__ELEMENT;
         if (count != 0) {
-            memcpy(element, cth__queue_front(queue, count), queue->size);
+            cth__copy(element, cth__queue_front(queue, count), queue->size);
             cth__queue_remove(queue, count);
             // [queue.A] release: who sees it sees the puts before; pairs with [queue.B].
             const uint32_t before = cth__sub(&queue->word, CTH__ELEMENT, release);
@@ -9883,7 +9892,7 @@ CTH_API cth_status cth_queue_peek(cth_queue *queue, void *element) {
         // relaxed: the number changes under the mutex.
         const size_t count = cth__load(&queue->word, relaxed) / CTH__ELEMENT;
         if (count != 0) {
-            memcpy(element, cth__queue_front(queue, count), queue->size);
+            cth__copy(element, cth__queue_front(queue, count), queue->size);
         } else {
             status = CTH_EMPTY;
         }
@@ -9977,9 +9986,7 @@ CTH_API cth_status cth_queue_join_until(cth_queue *queue, cth_time deadline) {
 /* Call the drop function for `count` elements that stand in the array of `queue`, and free it. */
 static void cth__queue_drop(cth_queue *queue, size_t count) {
     for (size_t i = 0; i < count && queue->desc.drop != NULL; i++) {
-        unsigned char *element =
-            queue->desc.order == CTH_FIFO ? cth__queue_fifo_at(queue, i) : cth__queue_at(queue, i);
-        queue->desc.drop(element, queue->desc.arg);
+        queue->desc.drop(cth__queue_place(queue, i), queue->desc.arg);
     }
     if (queue->slots != NULL) {
         cth__free(queue->slots);
@@ -10022,7 +10029,6 @@ CTH_API cth_status cth_queue_shutdown(cth_queue *queue, cth_shutdown how) {
 }
 
 CTH_API cth_status cth_queue_destroy(cth_queue *queue) {
-    static const cth_queue zero;
     cth__self *self = cth__self_get();
     if (self == NULL) {
         return CTH_NOMEM;
@@ -10044,7 +10050,7 @@ CTH_API cth_status cth_queue_destroy(cth_queue *queue) {
     }
     // relaxed: nobody else may use it now.
     cth__queue_drop(queue, cth__load(&queue->word, relaxed) / CTH__ELEMENT);
-    memcpy(queue, &zero, sizeof zero);
+    memset(queue, 0, sizeof *queue);
 #  ifdef CTHREADS_DEBUG
     (void)cth_mutex_destroy(&queue->mutex);
 #  endif
@@ -10107,7 +10113,6 @@ CTH_API cth_status cth_chan_init(cth_chan *chan,
                                  size_t size,
                                  size_t capacity,
                                  const cth_chan_desc *desc) {
-    static const cth_chan zero;
     const bool single = desc != NULL && desc->single;
     const bool unbounded = capacity == CTH_UNBOUNDED;
     if (chan == NULL || size > INT32_MAX || (!unbounded && capacity > CTH_CHAN_MAX) ||
@@ -10129,7 +10134,7 @@ CTH_API cth_status cth_chan_init(cth_chan *chan,
             return CTH_NOMEM;
         }
     }
-    memcpy(chan, &zero, sizeof zero);
+    memset(chan, 0, sizeof *chan);
     chan->size = (uint32_t)size;
     chan->generation = cth__g.generation;
     if (capacity == 0) {
@@ -10154,8 +10159,7 @@ CTH_API cth_status cth_chan_init(cth_chan *chan,
 }
 
 static cth_status cth__chan_timed(cth_chan *chan, cth_time span, cth_time period) {
-    static const cth_chan zero;
-    memcpy(chan, &zero, sizeof zero);
+    memset(chan, 0, sizeof *chan);
     chan->size = sizeof(cth_time);
     chan->kind = CTH__TIMED;
     chan->due = cth_after(span);
@@ -10243,16 +10247,6 @@ static uint32_t cth__chan_settle(cth__side *side, cth__self *self) {
         cth__pause(self, &used);
     }
     return found;
-}
-
-/* How many threads queued for `key` do more than watch. */
-static size_t cth__queued(const cth__bucket *bucket, const void *key) {
-    size_t n = 0;
-    for (const cth__waiter *w = cth__next(bucket, NULL, key); w != NULL;
-         w = cth__next(bucket, w, key)) {
-        n += !w->watch;
-    }
-    return n;
 }
 
 /* Lock a side, and the bucket too when its change has to wake threads. */
@@ -10375,9 +10369,7 @@ static cth_status cth__chan_carry(cth_chan *chan,
         for (size_t i = 0; i < k; i++) {
             CTH_SIM_WRITE(place[i * chan->size]);
         }
-        if (chan->size != 0) {
-            memcpy(sends ? place : value, sends ? value : place, k * chan->size);
-        }
+        cth__copy(sends ? place : value, sends ? value : place, k * chan->size);
         side->index += (uint32_t)k;
         if (side->index == side->wrap) {
             side->index = 0;
@@ -10454,7 +10446,6 @@ static bool cth__chan_meet(cth_chan *chan,
                            cth__bucket *bucket,
                            cth__wakes *wakes) {
     cth__side *key = sends ? &chan->rear : &chan->front;
-    const size_t size = chan->size;
     cth__waiter *next;
     for (cth__waiter *w = cth__next(bucket, NULL, key); w != NULL; w = next) {
         next = cth__next(bucket, w, key);
@@ -10469,9 +10460,7 @@ static bool cth__chan_meet(cth_chan *chan,
         }
         const uint32_t was = cth__take(bucket, w);
         if (was != 0) {
-            if (size != 0) {
-                memcpy(sends ? its : value, sends ? value : its, size);
-            }
+            cth__copy(sends ? its : value, sends ? value : its, chan->size);
             cth__give(partner, index, was, wakes);
             return true;
         }
@@ -10662,7 +10651,7 @@ static cth_status cth__chan_check(const cth_chan *chan, cth_time deadline, cth__
     if (self == NULL) {
         return CTH_NOMEM;
     }
-    const bool memory = chan->kind == CTH__RING || chan->kind == CTH__BLOCKS;
+    const bool memory = chan->capacity != 0;
     return memory && chan->generation != cth__g.generation ? CTH_FORKED : CTH_OK;
 }
 
@@ -10788,7 +10777,7 @@ CTH_API cth_status cth_chan_close(cth_chan *chan) {
     if (status != CTH_OK) {
         return status;
     }
-    const bool memory = chan->kind == CTH__RING || chan->kind == CTH__BLOCKS;
+    const bool memory = chan->capacity != 0;
     cth__wakes wakes = {0};
     cth__bucket *bucket = cth__bucket_lock(chan, self);
     const bool locked = memory && chan->rear.single == 0;
@@ -10864,7 +10853,6 @@ CTH_API size_t cth_chan_cap(const cth_chan *chan) {
 }
 
 CTH_API cth_status cth_chan_destroy(cth_chan *chan) {
-    static const cth_chan zero;
     cth__self *self = cth__self_get();
     if (self == NULL) {
         return CTH_NOMEM;
@@ -10876,7 +10864,7 @@ CTH_API cth_status cth_chan_destroy(cth_chan *chan) {
     if (waits) {
         return CTH_BUSY;
     }
-    if (chan->kind == CTH__RING || chan->kind == CTH__BLOCKS) {
+    if (chan->capacity != 0) {
         unsigned char *block = chan->front.block;
         while (block != chan->rear.block) {
             unsigned char *next;
@@ -10891,7 +10879,7 @@ CTH_API cth_status cth_chan_destroy(cth_chan *chan) {
             cth__free(spare);
         }
     }
-    memcpy(chan, &zero, sizeof zero);
+    memset(chan, 0, sizeof *chan);
 #  ifdef CTHREADS_DEBUG
     chan->kind = CTH__GONE;
 #  endif
@@ -10932,17 +10920,7 @@ static uint32_t cth__random_below(cth__self *self, uint32_t n) {
     (void)self;
     return cth__choose(n);
 #  else
-    uint32_t x = self->random;
-    if (x == 0) {
-        cth_rng rng;
-        cth_rng_seed(&rng, self->me);
-        x = (uint32_t)cth_rng_next(&rng) | 1;
-    }
-    x ^= x << 13; // xorshift (Marsaglia 2003)
-    x ^= x >> 17;
-    x ^= x << 5;
-    self->random = x;
-    return (uint32_t)(((uint64_t)x * n) >> 32);
+    return (uint32_t)(((cth_rng_next(&self->rng) >> 32) * n) >> 32);
 #  endif
 }
 
@@ -10977,7 +10955,7 @@ static bool cth__case_ready(cth_case *c, cth__self *self, cth_time *due, uint32_
         if (chan->kind != CTH__TIMED && cth__chan_can(chan, sends, stamp) == 0) {
             return false;
         }
-        if (chan->kind == CTH__RING || chan->kind == CTH__BLOCKS) {
+        if (chan->capacity != 0) {
             return true;
         }
         cth__bucket *bucket = cth__bucket_lock(chan, self);
@@ -11059,21 +11037,14 @@ static bool cth__case_enqueue(cth_case *c,
         cth_chan *chan = (cth_chan *)c->object;
         const bool sends = c->kind == CTH_CASE_SEND;
         key = sends ? &chan->front : &chan->rear;
-        if (chan->kind == CTH__RENDEZVOUS) {
-            const cth__side *other = sends ? &chan->rear : &chan->front;
+        if (chan->capacity != 0) {
+            if (!cth__chan_must_wait(chan, sends, self, bucket)) {
+                return false;
+            }
             // relaxed: changes under the bucket lock.
-            if ((cth__load(&chan->flags, relaxed) & CTH__CHAN_CLOSED) != 0) {
-                return false;
-            }
-            if (cth__chan_partner(bucket, other, self)) {
-                return false;
-            }
-        } else if (chan->kind == CTH__TIMED) {
-            // relaxed: changes under the bucket lock.
-            if ((cth__load(&chan->flags, relaxed) & CTH__CHAN_CLOSED) != 0) {
-                return false;
-            }
-        } else if (!cth__chan_must_wait(chan, sends, self, bucket)) {
+        } else if ((cth__load(&chan->flags, relaxed) & CTH__CHAN_CLOSED) != 0 ||
+                   (chan->kind == CTH__RENDEZVOUS &&
+                    cth__chan_partner(bucket, sends ? &chan->rear : &chan->front, self))) {
             return false;
         }
     } else if (c->kind == CTH_CASE_GET) {
@@ -11218,7 +11189,9 @@ static uint32_t cth__cases_look(cth_case *cases,
 
 /* After a look that found no case ready: tell whether there was a moment when none was. */
 static bool cth__cases_none(cth_case *cases, size_t n, cth__self *self) {
-    for (size_t i = 0; i < n; i++) {
+    // From any place on: the sooner one is seen, the less likely is another one ready as well.
+    size_t i = n < 2 ? 0 : CTH__RANDOM_PLACE(self, (uint32_t)n, 0U);
+    for (size_t k = 0; k < n; k++, i = i + 1 < n ? i + 1 : 0) {
         cth_time due = CTH_FOREVER;
         uint32_t stamp;
         // One that is ready now may have been so since before another one ceased to be.
@@ -11292,7 +11265,6 @@ static cth_status cth__select(cth_case *cases,
         }
         const cth__wait_desc desc = {.deadline = due < deadline ? due : deadline,
                                      .cancellable = true,
-                                     .spin = false,
                                      .what = "select",
                                      .object = cases,
                                      .site = site};

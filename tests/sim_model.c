@@ -559,7 +559,7 @@ static cth_status is_crowded_or_not(void *arg) {
 
 static void crowds_turn_the_model_off(void) {
     crowded = false;
-    sim_run("is_crowded_or_not", is_crowded_or_not, 0, CTH_SIM_RANDOM, sim_scaled(2000));
+    sim_run("is_crowded_or_not", is_crowded_or_not, 0, CTH_SIM_RANDOM, 200 + sim_scaled(1800));
     CHECK_EQ(stale_in_crowd, 0);
     CHECK(stale_after > 0);
 }

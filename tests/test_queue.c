@@ -104,10 +104,11 @@ static void initialisers(void) {
     char nothing = 0;
     CHECK(cth_queue_is_empty(&zeroed) && !cth_queue_is_full(&zeroed));
     CHECK_STATUS(cth_queue_try_get(&zeroed, &nothing), CTH_EMPTY);
-    CHECK_STATUS(cth_queue_put(&zeroed, &nothing), CTH_OK); // elements of size 0
+    CHECK_STATUS(cth_queue_put(&zeroed, NULL), CTH_OK); // elements of size 0
     CHECK_STATUS(cth_queue_put(&zeroed, &nothing), CTH_OK);
     CHECK_EQ(cth_queue_size(&zeroed), 2);
-    CHECK_STATUS(cth_queue_get(&zeroed, &nothing), CTH_OK);
+    CHECK_STATUS(cth_queue_peek(&zeroed, NULL), CTH_OK);
+    CHECK_STATUS(cth_queue_get(&zeroed, NULL), CTH_OK);
     CHECK_EQ(cth_queue_size(&zeroed), 1);
     destroy(&zeroed);
     for (int i = 0; i < 100; i++) {
