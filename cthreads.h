@@ -4442,17 +4442,14 @@ static void cth__sim_enter(uint64_t seed) {
     cth__sim.active = true;
 }
 
+/* Threads that carry simulated ones hand over cheapest on one CPU; new ones inherit it. The one the
+   caller is on, since other simulations may run at the same time. */
 static void cth__sim_pin(void) {
+    enum { WORD_BITS = 8 * sizeof(unsigned long) };
     unsigned long mask[64] = {0};
     const int error = errno;
-    (void)cth__os_cpus(mask);
-    for (size_t i = 0; i < 64; i++) {
-        if (mask[i] != 0) {
-            mask[i] &= ~mask[i] + 1; // the first CPU: handing over is cheapest on one
-            memset(mask + i + 1, 0, sizeof mask - (i + 1) * sizeof mask[0]);
-            break;
-        }
-    }
+    const uint32_t cpu = cth__os_cpu();
+    mask[cpu / WORD_BITS % 64] = 1UL << (cpu % WORD_BITS);
     (void)syscall(SYS_sched_setaffinity, 0, sizeof mask, mask);
     errno = error;
 }
@@ -4549,7 +4546,6 @@ static cth__sim_thread *cth__sim_self(void) {
     cth__sim.threads[cth__sim.n_threads++] = cth__sim.threads[0];
     cth__sim.threads[0] = me;
     cth__sim_me = me;
-    cth__sim_pin();
     cth__os_on_crash(cth__sim_crashed);
     return me;
 }
@@ -4939,7 +4935,6 @@ static cth__sim_thread *cth__sim_live(void) {
 static void cth__sim_carry(void *p) {
     cth__sim_thread *me = (cth__sim_thread *)p;
     cth__sim_me = me;
-    cth__sim_pin();
     for (;;) {
         cth__sim_sleep_real(me);
         cth__sim_go(cth__sim_live(), true);
@@ -5241,6 +5236,9 @@ CTH_API cth_status cth_sim_run(const cth_sim_desc *desc,
         cth__sim_abandon(false);
     }
     cth__sim.fibers = CTH__FIBERS && !desc->threads;
+    if (!cth__sim.fibers) {
+        cth__sim_pin();
+    }
     cth__sim.running = true;
     cth__sim.name = desc->name != NULL ? desc->name : "scenario";
     cth__sim.faults = desc->faults | cth__sim_env_faults();
