@@ -10001,12 +10001,14 @@ CTH_API cth_status cth_queue_shutdown(cth_queue *queue, cth_shutdown how) {
     if (status != CTH_OK) {
         return status;
     }
-    cth_queue dropped;
+    cth_queue dropped = {.size = queue->size, .desc = queue->desc};
     size_t count = 0;
     // relaxed: the number changes under the mutex.
     if (how == CTH_NOW) {
         count = cth__load(&queue->word, relaxed) / CTH__ELEMENT; // relaxed: as above
-        memcpy(&dropped, queue, sizeof dropped);
+        dropped.slots = queue->slots; // a copy of all would read words that others change
+        dropped.room = queue->room;
+        dropped.first = queue->first;
         queue->slots = NULL; // nothing will be put any more
         queue->room = queue->first = 0;
         cth__queue_done(queue, count < queue->unfinished ? count : queue->unfinished, self, &wakes);

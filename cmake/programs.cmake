@@ -23,7 +23,7 @@ set(cth_sanitize "")
 set(cth_test_environment "")
 if(CTHREADS_SANITIZE)
   set(cth_sanitize -fsanitize=${CTHREADS_SANITIZE} -fno-sanitize-recover=all
-      -fno-omit-frame-pointer -O1)
+      -fno-omit-frame-pointer)
   list(APPEND cth_test_environment
        "TSAN_OPTIONS=halt_on_error=1:exitcode=66:second_deadlock_stack=1"
        "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:exitcode=67"
@@ -51,25 +51,28 @@ function(cth_program target source)
     target_compile_definitions(${target} PRIVATE "CTHREADS_PTHREADS=")
   endif()
   if(arg_SIM)
-    # Most of their time goes into the simulator, and half of the compiler's into optimising it.
-    target_compile_options(${target} PRIVATE -O1)
     target_compile_definitions(${target} PRIVATE "CTHREADS_SIM=")
   endif()
 endfunction()
 
 # cth_add_test(<name> <label> <timeout in seconds> <command>...): a test that may say by exit
 # status 77 that something it needs is missing; CTest then lists it as skipped, not as passed.
-# The presets run 8 at a time, for most tests mostly sleep; the others count for two.
+# The presets run 8 at a time, for most tests mostly sleep; the others count for two. Those that run
+# for a given time start first.
 function(cth_add_test name label timeout)
   set(processors 1)
-  if(label MATCHES "^(sim|compile|stress|fault)$")
+  set(cost 0)
+  if(label MATCHES "^(sim|compile|fault)$")
     set(processors 2)
+  elseif(label STREQUAL "stress")
+    set(cost 1000)
   endif()
   add_test(NAME ${name} COMMAND ${ARGN})
   set_tests_properties(${name} PROPERTIES
     LABELS "${label}"
     TIMEOUT ${timeout}
     PROCESSORS ${processors}
+    COST ${cost}
     SKIP_RETURN_CODE 77
     ENVIRONMENT "${cth_test_environment}")
 endfunction()
