@@ -1,10 +1,10 @@
 /* cthreads.h - v0.1.0 - concurrency kit for C11, in one header
 
-   Threads, locks, conditions, semaphores, events, cancellation, timers, queues, channels and
-   select on top of C11 <threads.h> and <stdatomic.h>: what Python's `threading` and `queue`
-   give, and Go's channels, for C. It depends on nothing but the C library and the operating
-   system. Under -DCTHREADS_SIM the same program runs in a simulator that explores thread
-   schedules and replays each one from a seed.
+   Threads, locks, conditions, semaphores, events, cancellation, timers, queues, channels, select
+   and executors on top of C11 <threads.h> and <stdatomic.h>: what Python's `threading`, `queue` and
+   ThreadPoolExecutor give, and Go's channels, for C. It depends on nothing but the C library and
+   the operating system. Under -DCTHREADS_SIM the same program runs in a simulator that explores
+   thread schedules and replays each one from a seed.
 
    QUICK START
 
@@ -63,6 +63,8 @@
        >>api:queue        FIFO, LIFO and priority queues; task_done and join
        >>api:chan         channels: rendezvous, bounded, unbounded; due times
        >>api:select       wait for the first of several of these
+       >>api:future       the result of a task that runs elsewhere
+       >>api:executor     threads that run tasks; map
 
        >>impl:platform    the operating system: parking, threads, clocks; the only OS #ifdefs
        >>impl:status
@@ -93,6 +95,8 @@
        >>impl:queue
        >>impl:chan
        >>impl:select
+       >>impl:future
+       >>impl:executor
 
    RULES         said once, true of every section unless it says otherwise
 
@@ -118,9 +122,9 @@
        Ordering     What one thread did before it releases (unlock, release, set, notify, send,
                     put, finish, cancel) happens before what another does after it acquires.
        Memory       Locks, semaphores, events, conditions, timers and select never allocate;
-                    queues and channels with a bound only at their init. The first call of
-                    a thread that the kit did not start allocates its record (about 500 bytes,
-                    recycled); when that fails the call returns CTH_NOMEM.
+                    queues and channels with a bound only at their init; a task is one block.
+                    The first call of a thread that the kit did not start allocates its record
+                    (about 500 bytes, recycled); when that fails the call returns CTH_NOMEM.
        Units        Times are int64 nanoseconds, sizes are bytes.
        One copy     An object is used by one copy of the implementation only: not by two
                     CTHREADS_STATIC units, two shared libraries that each have one, or two
@@ -128,8 +132,8 @@
        Signals      Nothing here may be called from a signal handler; cth_cancel_on_signal
                     turns a signal into a cancelled token. EINTR never shows.
        fork         In the child only the thread that forked exists. Locks that another
-                    thread held stay held; queues, and channels that would have to wait, give
-                    CTH_FORKED; pending timers are gone; all else can be used.
+                    thread held stay held; queues, executors, and channels that would have to
+                    wait, give CTH_FORKED; pending timers are gone; all else can be used.
        Exit         A return from main or exit() waits for all threads that are not daemons.
                     A thread that ends while holding a lock leaves it locked.
 
@@ -2145,6 +2149,160 @@ CTH_API CTH_NODISCARD cth_status cth_select_ready_until(cth_case *cases,
       cth__select_switch((status), (cth_case[]){__VA_ARGS__}, \
                          sizeof((cth_case[]){__VA_ARGS__}) / sizeof(cth_case), (deadline))
 #  endif
+
+/* -------------------------------------------------------------------------------------------------
+   >>api:future   The result of a task that runs elsewhere: Python's concurrent.futures.Future.
+
+   A future comes from cth_submit with one reference, which release gives back, at any time. Its
+   task ends once: with a status and its result bytes, cancelled before its start, or left undone
+   by its executor's shutdown.
+   ---------------------------------------------------------------------------------------------- */
+
+/* A future. Opaque, reference-counted. */
+typedef struct cth_future cth_future;
+
+/* What an executor runs: `arg` is a copy of the argument bytes, `result` has room for the result.
+   Anything other than CTH_OK is the task's error; cth_fail gives it a text. */
+typedef cth_status (*cth_task_fn)(void *arg, void *result);
+
+/* Wait until the task has ended, and copy its result to `*result` (may be NULL) if that was CTH_OK.
+   A task that nobody has started runs in the calling thread, so tasks may wait for tasks of their
+   own executor, with any number of workers.
+
+   Blocks   : until the task has ended.
+   Returns  : what the task returned; CTH_CANCELLED when cth_future_cancel was faster than its
+              start, or, with cth_future_is_done false, the calling thread's own token was
+              cancelled; CTH_SHUTDOWN when its executor was shut down before its start; CTH_FORKED
+              in the child of a fork; CTH_NOMEM.
+   Ordering : everything the task did happens before this returns.
+   Like     : Python Future.result; C++ future::get. */
+CTH_API cth_status cth_future_result(cth_future *future, void *result);
+
+/* As cth_future_result, or CTH_TIMEDOUT if the task has not ended. Never waits, runs nothing. */
+CTH_API CTH_NODISCARD cth_status cth_future_try_result(cth_future *future, void *result);
+
+/* As cth_future_result, or CTH_TIMEDOUT at the deadline; CTH_INVALID for a negative one. Runs the
+   task itself only with CTH_FOREVER. */
+CTH_API CTH_NODISCARD cth_status cth_future_result_until(cth_future *future,
+                                                         void *result,
+                                                         cth_time deadline);
+
+/* Tell whether the task has ended, in any way. One load. Like: Python Future.done. */
+CTH_API bool cth_future_is_done(const cth_future *future);
+
+/* Return the error text of a task that has ended: what it gave to cth_fail, or the text of its
+   status; "" while it has not ended or after CTH_OK. Valid as long as the future.
+   Like : Python Future.exception. */
+CTH_API const char *cth_future_error(const cth_future *future);
+
+/* Return an event that is set when the task has ended, for CTH_ON_EVENT in a select; it lives as
+   long as the future. Only to be waited for. */
+CTH_API cth_event *cth_future_event(cth_future *future);
+
+/* Cancel a task that has not started: its future ends with CTH_CANCELLED.
+
+   Returns : CTH_OK, also when it was cancelled before; CTH_BUSY when it has started or ended;
+             CTH_FORKED; CTH_NOMEM.
+   Like    : Python Future.cancel. */
+CTH_API cth_status cth_future_cancel(cth_future *future);
+
+/* Take one more reference, and return the future; NULL when memory is lacking for the record of the
+   calling thread. */
+CTH_API cth_future *cth_future_retain(cth_future *future);
+
+/* Give a reference back; NULL does nothing. The task goes on. In the child of a fork nothing is
+   freed. */
+CTH_API void cth_future_release(cth_future *future);
+
+/* -------------------------------------------------------------------------------------------------
+   >>api:executor   Threads that run tasks: Python's ThreadPoolExecutor.
+
+       cth_executor *pool;
+       cth_future *future;
+       int n = 7;
+       long square;
+       if (cth_executor_create(&pool, NULL) != CTH_OK) { return 1; }
+       if (cth_submit(pool, &future, square_of, &n, sizeof n, sizeof square) == CTH_OK) {
+           if (cth_future_result(future, &square) == CTH_OK) { printf("%ld\n", square); }
+           cth_future_release(future);
+       }
+       cth_executor_shutdown(pool, CTH_DRAIN);
+       cth_executor_release(pool);
+
+   Workers start when there is more to do than idle ones can take, and are daemons: the program does
+   not wait for them at exit, a shutdown does. Tasks start in the order they were submitted.
+   ---------------------------------------------------------------------------------------------- */
+
+/* An executor. Opaque, reference-counted: each of its futures keeps it. */
+typedef struct cth_executor cth_executor;
+
+typedef struct cth_executor_desc {
+    uint32_t workers;  /* most threads; 0: as many as CPUs this process may use, at most 65536 */
+    size_t stack_size; /* bytes; 0: 1 MiB */
+    const char *name;  /* copied, 40 bytes at most; workers are "name-0", "name-1", ...;
+                          NULL: "ThreadPoolExecutor-0_0", ... */
+} cth_executor_desc;
+
+/* Make an executor; `desc` may be NULL. No thread is started.
+
+   Returns : CTH_OK; CTH_NOMEM; CTH_INVALID for too many workers or too long a name.
+   Like    : Python ThreadPoolExecutor(max_workers). */
+CTH_API CTH_NODISCARD cth_status cth_executor_create(cth_executor **out,
+                                                     const cth_executor_desc *desc);
+
+/* Have `fn` run with a copy of the `arg_size` bytes at `arg`, and room for `result_size` bytes of
+   result, zeroed; both are aligned for any type. The task is under the calling thread's token,
+   which must outlive it. With `out` NULL nobody asks for the result: then the thread hook gets an
+   error.
+
+   Blocks   : no.
+   Returns  : CTH_OK; CTH_SHUTDOWN; CTH_NOMEM; CTH_AGAIN when not even one worker could be started;
+              CTH_INVALID for no function or sizes beyond SIZE_MAX / 4; CTH_FORKED.
+   Ordering : everything before this call happens before the task.
+   Like     : Python Executor.submit. */
+CTH_API CTH_NODISCARD cth_status cth_submit(cth_executor *executor,
+                                            cth_future **out,
+                                            cth_task_fn fn,
+                                            const void *arg,
+                                            size_t arg_size,
+                                            size_t result_size);
+
+/* Call `fn` for each of the `n` arguments of the array `args`, whose results go to the same places
+   of the array `results`, in the workers and in the calling thread. With a size of 0 an array may
+   be NULL. An error ends it early: calls that have begun are waited for, others may never begin.
+
+   Blocks   : until all calls have ended, whatever is cancelled.
+   Returns  : CTH_OK; else the status of the failed call with the least index, whose text becomes
+              the calling thread's; CTH_SHUTDOWN; CTH_INVALID for no function; CTH_FORKED;
+              CTH_NOMEM.
+   Like     : Python list(Executor.map(fn, args)). */
+CTH_API CTH_NODISCARD cth_status cth_map(cth_executor *executor,
+                                         cth_task_fn fn,
+                                         void *args,
+                                         size_t arg_size,
+                                         void *results,
+                                         size_t result_size,
+                                         size_t n);
+
+/* Take no more tasks, and wait until all workers are about to end. CTH_DRAIN: after all tasks;
+   CTH_NOW: tasks that have not started end with CTH_SHUTDOWN. Called again, by any thread, it waits
+   again, and CTH_NOW still empties the queue.
+
+   Blocks   : until the workers have nothing more to do; from a task in one of them not at all.
+   Returns  : CTH_OK; CTH_CANCELLED, and the shutdown goes on; CTH_INVALID; CTH_FORKED; CTH_NOMEM.
+   Like     : Python Executor.shutdown(wait=True, cancel_futures=how == CTH_NOW). */
+CTH_API cth_status cth_executor_shutdown(cth_executor *executor, cth_shutdown how);
+
+/* As cth_executor_shutdown, or CTH_TIMEDOUT at the deadline: the shutdown goes on. With a deadline
+   that has passed, do not wait. */
+CTH_API CTH_NODISCARD cth_status cth_executor_shutdown_until(cth_executor *executor,
+                                                             cth_shutdown how,
+                                                             cth_time deadline);
+
+/* Give the reference back; NULL does nothing. An executor that was not shut down takes no more
+   tasks and ends after those it has; this does not wait. In the child of a fork nothing is
+   freed. */
+CTH_API void cth_executor_release(cth_executor *executor);
 
 /* -------------------------------------------------------------------------------------------------
    The inline fast paths. Each tries the one compare-and-swap (or load) that settles the common
@@ -5519,6 +5677,7 @@ typedef struct cth__self {
     uint32_t n_slots;
     struct cth__undo *undo; // the innermost CTH_ATOMICALLY block
     cth_rng rng;            // for select
+    cth_executor *executor; // whose worker it is
     uint32_t patience;      // see cth__chan_patience
     uint32_t impatient;
     char error[128];
@@ -5605,6 +5764,7 @@ static struct cth__global {
     size_t n_threads;
     uint32_t next_id, next_name, next_dummy;
     uint32_t generation; // how many forks lie behind us
+    cth__word executors; // how many there were without a name
     cth_local *locals[CTH__LOCALS];
 
     cth__ptr tree; // private lock: all cancel tokens, and the signals they watch
@@ -11318,6 +11478,512 @@ CTH_API int cth__select_switch(cth_status *status, cth_case *cases, size_t n, ct
         *status = got;
     }
     return index < n ? (int)index : -1;
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:future
+
+   A future is the task itself: one block with the argument and the result behind the record. All
+   of it changes under its executor's mutex, except what its task writes while it runs; `over` is
+   set once nothing changes any more, so whoever sees that needs no lock. References are counted
+   under the mutex: the caller's, and one while the task is queued or runs. A future keeps its
+   executor, a worker does too.
+   ---------------------------------------------------------------------------------------------- */
+
+enum { CTH__TASK_QUEUED, CTH__TASK_RUNS, CTH__TASK_OVER, CTH__TASK_CANCELLED };
+#  define CTH__EXECUTOR_NAME 40
+
+struct cth_executor {
+    cth_mutex mutex; // guards all below but what create has set
+    cth_cond work;   // a task was queued, or it is shut
+    cth_cond ended;  // the last worker has ended
+    cth_future *first, *last;
+    uint32_t refs; // of the user, the futures and the workers
+    uint32_t queued, idle, alive, started;
+    bool shut;
+    uint32_t workers, generation;
+    size_t stack_size;
+    char name[CTH__EXECUTOR_NAME + 2];
+};
+
+struct cth_future {
+    cth_executor *executor;
+    cth_future *next, *prev; // among the queued
+    cth_task_fn fn;
+    cth_cancel *token;
+    cth_event over;
+    uint32_t refs, state;
+    bool unasked; // nobody has a handle
+    cth_status status;
+    size_t result_at, result_size; // in `bytes`
+    char error[sizeof(((cth__self *)0)->error)];
+    max_align_t bytes[]; // the argument, the result
+};
+
+static bool cth__executor_of_parent(const cth_executor *executor) {
+    return executor->generation != cth__g.generation;
+}
+
+/* Give a reference back, with the mutex held, which is let go of. */
+static void cth__executor_unref(cth_executor *executor) {
+    const bool gone = --executor->refs == 0;
+    (void)cth_mutex_unlock(&executor->mutex);
+    if (gone) {
+        cth__free(executor);
+    }
+}
+
+/* As cth__executor_unref. */
+static void cth__future_unref(cth_future *future) {
+    cth_executor *executor = future->executor;
+    if (--future->refs != 0) {
+        (void)cth_mutex_unlock(&executor->mutex);
+        return;
+    }
+    cth__executor_unref(executor);
+    cth__free(future);
+}
+
+/* Under the mutex: take a task out of the queue. */
+static void cth__task_unlink(cth_future *future) {
+    cth_executor *executor = future->executor;
+    *(future->prev != NULL ? &future->prev->next : &executor->first) = future->next;
+    *(future->next != NULL ? &future->next->prev : &executor->last) = future->prev;
+    executor->queued--;
+}
+
+/* Under the mutex: end a task that was taken out of the queue and did not run. */
+static void cth__task_drop(cth_future *future, uint32_t state, cth_status status) {
+    future->state = state;
+    future->status = status;
+    (void)snprintf(future->error, sizeof future->error, "%s", cth_status_text(status));
+    (void)cth_event_set(&future->over);
+}
+
+/* Run a queued task, with the mutex held, which is let go of. False in the child of a fork that the
+   task has made: then nothing of the executor may be touched. */
+static bool cth__task_run(cth_future *future, cth__self *self) {
+    cth_executor *executor = future->executor;
+    char error[sizeof self->error]; // of the thread that runs it
+    cth__task_unlink(future);
+    future->state = CTH__TASK_RUNS;
+    (void)cth_mutex_unlock(&executor->mutex);
+    memcpy(error, self->error, sizeof error);
+    self->error[0] = '\0';
+    cth__under under = cth__under_enter(future->token);
+    const cth_status status =
+        future->fn(future->bytes, (unsigned char *)future->bytes + future->result_at);
+    cth__under_leave(&under);
+    if (cth__executor_of_parent(executor)) {
+        return false;
+    }
+    const char *text = self->error[0] != '\0' ? self->error : cth_status_text(status);
+    if (status != CTH_OK && future->unasked) {
+        cth__hook_call(self->thread, status, text);
+    }
+    (void)snprintf(future->error, sizeof future->error, "%s", status != CTH_OK ? text : "");
+    memcpy(self->error, error, sizeof error);
+    (void)cth_mutex_lock(&executor->mutex);
+    future->state = CTH__TASK_OVER;
+    future->status = status;
+    (void)cth_event_set(&future->over);
+    cth__future_unref(future);
+    return true;
+}
+
+static cth_status cth__future_wait(cth_future *future, void *result, cth_time deadline) {
+    cth_executor *executor = future->executor;
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    if (!cth_event_is_set(&future->over)) {
+        if (cth__executor_of_parent(executor)) {
+            return CTH_FORKED;
+        }
+        if (deadline == CTH_FOREVER) {
+            (void)cth_mutex_lock(&executor->mutex);
+            if (future->state != CTH__TASK_QUEUED) {
+                (void)cth_mutex_unlock(&executor->mutex);
+            } else if (!cth__task_run(future, self)) {
+                return CTH_FORKED;
+            }
+        }
+        const cth_status status = cth_event_wait_until(&future->over, deadline);
+        if (status != CTH_OK) {
+            return status;
+        }
+    }
+    if (future->status == CTH_OK && result != NULL) {
+        cth__copy(result, (unsigned char *)future->bytes + future->result_at, future->result_size);
+    }
+    return future->status;
+}
+
+CTH_API cth_status cth_future_result(cth_future *future, void *result) {
+    return cth__future_wait(future, result, CTH_FOREVER);
+}
+
+CTH_API cth_status cth_future_try_result(cth_future *future, void *result) {
+    return cth__future_wait(future, result, 0);
+}
+
+CTH_API cth_status cth_future_result_until(cth_future *future, void *result, cth_time deadline) {
+    return cth__future_wait(future, result, deadline);
+}
+
+CTH_API bool cth_future_is_done(const cth_future *future) {
+    return cth_event_is_set(&future->over);
+}
+
+CTH_API const char *cth_future_error(const cth_future *future) {
+    return cth_event_is_set(&future->over) ? future->error : "";
+}
+
+CTH_API cth_event *cth_future_event(cth_future *future) {
+    return &future->over;
+}
+
+CTH_API cth_status cth_future_cancel(cth_future *future) {
+    cth_executor *executor = future->executor;
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__executor_of_parent(executor)) {
+        return CTH_FORKED;
+    }
+    (void)cth_mutex_lock(&executor->mutex);
+    if (future->state != CTH__TASK_QUEUED) {
+        const bool cancelled = future->state == CTH__TASK_CANCELLED;
+        (void)cth_mutex_unlock(&executor->mutex);
+        return cancelled ? CTH_OK : CTH_BUSY;
+    }
+    cth__task_unlink(future);
+    cth__task_drop(future, CTH__TASK_CANCELLED, CTH_CANCELLED);
+    cth__future_unref(future);
+    return CTH_OK;
+}
+
+CTH_API cth_future *cth_future_retain(cth_future *future) {
+    if (cth__self_get() == NULL) {
+        return NULL;
+    }
+    if (!cth__executor_of_parent(future->executor)) {
+        (void)cth_mutex_lock(&future->executor->mutex);
+        future->refs++;
+        (void)cth_mutex_unlock(&future->executor->mutex);
+    }
+    return future;
+}
+
+CTH_API void cth_future_release(cth_future *future) {
+    if (future != NULL && cth__self_get() != NULL && !cth__executor_of_parent(future->executor)) {
+        (void)cth_mutex_lock(&future->executor->mutex);
+        cth__future_unref(future);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:executor
+
+   One mutex, one queue. A worker is started when more tasks are queued than idle workers will take;
+   an idle one that was woken counts as idle until it has the mutex, and then takes a task.
+   ---------------------------------------------------------------------------------------------- */
+
+static cth_status cth__worker_main(void *arg) {
+    cth_executor *executor = (cth_executor *)arg;
+    cth__self *self = cth__tls;
+    self->executor = executor;
+    (void)cth_mutex_lock(&executor->mutex);
+    for (;;) {
+        if (executor->first != NULL) {
+            if (!cth__task_run(executor->first, self)) {
+                return CTH_OK;
+            }
+            (void)cth_mutex_lock(&executor->mutex);
+        } else if (executor->shut) {
+            break;
+        } else {
+            executor->idle++;
+            (void)cth_cond_wait(&executor->work, &executor->mutex);
+            executor->idle--;
+        }
+    }
+    if (--executor->alive == 0) {
+        (void)cth_cond_notify_all(&executor->ended);
+    }
+    cth__executor_unref(executor);
+    return CTH_OK;
+}
+
+/* Under the mutex. */
+static cth_status cth__worker_start(cth_executor *executor) {
+    char name[CTH_THREAD_NAME_MAX + 1];
+    (void)snprintf(name, sizeof name, "%s%u", executor->name, (unsigned)executor->started);
+    cth_thread *thread;
+    const cth_status status = cth_thread_spawn(
+        &thread, cth__worker_main, executor,
+        &(cth_thread_desc){.name = name, .stack_size = executor->stack_size, .daemon = true});
+    if (status == CTH_OK) {
+        cth_thread_release(thread);
+        executor->started++;
+        executor->alive++;
+        executor->refs++;
+    }
+    return status;
+}
+
+CTH_API cth_status cth_executor_create(cth_executor **out, const cth_executor_desc *desc) {
+    static const cth_executor_desc none = {0};
+    desc = desc != NULL ? desc : &none;
+    if (out == NULL || desc->workers > 65536 ||
+        (desc->name != NULL && strlen(desc->name) > CTH__EXECUTOR_NAME)) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    cth_executor *executor = (cth_executor *)cth__alloc(sizeof *executor, false);
+    if (executor == NULL) {
+        return CTH_NOMEM;
+    }
+    if (desc->name != NULL) {
+        (void)snprintf(executor->name, sizeof executor->name, "%s-", desc->name);
+    } else {
+        // relaxed: a number for its name.
+        (void)snprintf(executor->name, sizeof executor->name, "ThreadPoolExecutor-%u_",
+                       (unsigned)cth__add(&cth__g.executors, 1, relaxed));
+    }
+    // relaxed: the CPUs were counted before this thread had its record.
+    executor->workers = desc->workers != 0 ? desc->workers : cth__load(&cth__g.cpus, relaxed);
+    executor->workers = executor->workers != 0 ? executor->workers : 1;
+    executor->stack_size = desc->stack_size != 0 ? desc->stack_size : (size_t)1 << 20;
+    executor->generation = cth__g.generation;
+    executor->refs = 1;
+    *out = executor;
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_submit(cth_executor *executor,
+                              cth_future **out,
+                              cth_task_fn fn,
+                              const void *arg,
+                              size_t arg_size,
+                              size_t result_size) {
+    if (fn == NULL || arg_size > SIZE_MAX / 4 || result_size > SIZE_MAX / 4) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__executor_of_parent(executor)) {
+        return CTH_FORKED;
+    }
+    const size_t mask = sizeof(max_align_t) - 1;
+    const size_t result_at = (arg_size + mask) & ~mask;
+    cth_future *future = (cth_future *)cth__alloc(sizeof *future + result_at + result_size, false);
+    if (future == NULL) {
+        return CTH_NOMEM;
+    }
+    cth__copy(future->bytes, arg, arg_size);
+    future->executor = executor;
+    future->fn = fn;
+    future->token = cth_cancel_current();
+    future->result_at = result_at;
+    future->result_size = result_size;
+    future->refs = out != NULL ? 2 : 1;
+    future->unasked = out == NULL;
+    (void)cth_mutex_lock(&executor->mutex);
+    cth_status status = executor->shut ? CTH_SHUTDOWN : CTH_OK;
+    if (status == CTH_OK && executor->queued >= executor->idle &&
+        executor->alive < executor->workers) {
+        status = cth__worker_start(executor);
+        if (executor->alive != 0) {
+            status = CTH_OK; // those there are will do it
+        }
+    }
+    if (status != CTH_OK) {
+        (void)cth_mutex_unlock(&executor->mutex);
+        cth__free(future);
+        return status;
+    }
+    future->prev = executor->last;
+    *(executor->last != NULL ? &executor->last->next : &executor->first) = future;
+    executor->last = future;
+    executor->queued++;
+    executor->refs++;
+    if (out != NULL) {
+        *out = future;
+    }
+    if (executor->idle != 0) {
+        (void)cth_cond_notify(&executor->work, 1);
+    }
+    (void)cth_mutex_unlock(&executor->mutex);
+    return CTH_OK;
+}
+
+/* What the tasks of one cth_map share; on the stack of its caller, who waits for them all. */
+typedef struct cth__mapping {
+    cth_mutex mutex;
+    const cth_executor *executor;
+    cth_task_fn fn;
+    unsigned char *args, *results;
+    size_t arg_size, result_size;
+    size_t next, n, failed; // `failed`: the least index of a failed call, or n
+    cth_status status;
+    char error[sizeof(((cth__self *)0)->error)];
+} cth__mapping;
+
+/* Make calls until all have been begun, or one has failed. */
+static cth_status cth__map_some(void *arg, void *result) {
+    cth__mapping *m = *(cth__mapping **)arg;
+    cth__self *self = cth__tls;
+    (void)result;
+    for (;;) {
+        (void)cth_mutex_lock(&m->mutex);
+        const size_t i = m->failed == m->n && m->next < m->n ? m->next++ : m->n;
+        (void)cth_mutex_unlock(&m->mutex);
+        if (i == m->n) {
+            return CTH_OK;
+        }
+        self->error[0] = '\0';
+        void *to = m->result_size != 0 ? m->results + i * m->result_size : NULL;
+        const cth_status status = m->fn(m->arg_size != 0 ? m->args + i * m->arg_size : NULL, to);
+        if (cth__executor_of_parent(m->executor)) {
+            return CTH_FORKED; // the mutex may be held by a thread that is not in this process
+        }
+        if (status != CTH_OK) {
+            (void)cth_mutex_lock(&m->mutex);
+            if (i < m->failed) {
+                m->failed = i;
+                m->status = status;
+                (void)snprintf(m->error, sizeof m->error, "%s",
+                               self->error[0] != '\0' ? self->error : cth_status_text(status));
+            }
+            (void)cth_mutex_unlock(&m->mutex);
+        }
+    }
+}
+
+CTH_API cth_status cth_map(cth_executor *executor,
+                           cth_task_fn fn,
+                           void *args,
+                           size_t arg_size,
+                           void *results,
+                           size_t result_size,
+                           size_t n) {
+    enum { HELPERS = 64 };
+    if (fn == NULL) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__executor_of_parent(executor)) {
+        return CTH_FORKED;
+    }
+    (void)cth_mutex_lock(&executor->mutex);
+    const bool shut = executor->shut;
+    (void)cth_mutex_unlock(&executor->mutex);
+    if (shut) {
+        return CTH_SHUTDOWN;
+    }
+    cth__mapping m = {.executor = executor,
+                      .fn = fn,
+                      .args = (unsigned char *)args,
+                      .results = (unsigned char *)results,
+                      .arg_size = arg_size,
+                      .result_size = result_size,
+                      .n = n,
+                      .failed = n};
+    cth__mapping *p = &m;
+    cth_future *helpers[HELPERS];
+    size_t count = 0;
+    // As many as could have a call each beside the caller; without any it makes all calls itself.
+    while (count < HELPERS && count < executor->workers && count + 1 < n &&
+           cth_submit(executor, &helpers[count], cth__map_some, &p, sizeof p, 0) == CTH_OK) {
+        count++;
+    }
+    (void)cth__map_some(&p, NULL);
+    bool forked = cth__executor_of_parent(executor);
+    cth__under under = cth__under_enter(NULL); // they use this stack
+    while (count > 0 && !forked) {
+        cth_future *helper = helpers[--count];
+        if (cth_future_cancel(helper) != CTH_OK) {
+            (void)cth_future_result(helper, NULL);
+        }
+        cth_future_release(helper);
+    }
+    cth__under_leave(&under);
+    if (forked) {
+        return CTH_FORKED;
+    }
+    if (m.status != CTH_OK) {
+        memcpy(self->error, m.error, sizeof m.error);
+    }
+    return m.status;
+}
+
+/* With the mutex held: end all tasks that have not started. */
+static void cth__executor_empty(cth_executor *executor) {
+    while (executor->first != NULL) {
+        cth_future *future = executor->first;
+        cth__task_unlink(future);
+        cth__task_drop(future, CTH__TASK_OVER, CTH_SHUTDOWN);
+        executor->refs++; // stays while the mutex is let go of
+        cth__future_unref(future);
+        (void)cth_mutex_lock(&executor->mutex);
+        executor->refs--;
+    }
+}
+
+static cth_status cth__executor_shut(cth_executor *executor, cth_shutdown how, cth_time deadline) {
+    if ((how != CTH_DRAIN && how != CTH_NOW) || deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__executor_of_parent(executor)) {
+        return CTH_FORKED;
+    }
+    cth_status status = CTH_OK;
+    (void)cth_mutex_lock(&executor->mutex);
+    executor->shut = true;
+    if (how == CTH_NOW) {
+        cth__executor_empty(executor);
+    }
+    (void)cth_cond_notify_all(&executor->work);
+    while (self->executor != executor && executor->alive != 0 && status == CTH_OK) {
+        status = cth_cond_wait_until(&executor->ended, &executor->mutex, deadline);
+    }
+    status = executor->alive == 0 ? CTH_OK : status;
+    (void)cth_mutex_unlock(&executor->mutex);
+    return status;
+}
+
+CTH_API cth_status cth_executor_shutdown(cth_executor *executor, cth_shutdown how) {
+    return cth__executor_shut(executor, how, CTH_FOREVER);
+}
+
+CTH_API cth_status cth_executor_shutdown_until(cth_executor *executor,
+                                               cth_shutdown how,
+                                               cth_time deadline) {
+    return cth__executor_shut(executor, how, deadline);
+}
+
+CTH_API void cth_executor_release(cth_executor *executor) {
+    if (executor != NULL && cth__self_get() != NULL && !cth__executor_of_parent(executor)) {
+        (void)cth_mutex_lock(&executor->mutex);
+        executor->shut = true;
+        (void)cth_cond_notify_all(&executor->work);
+        cth__executor_unref(executor);
+    }
 }
 
 #endif /* implementation */

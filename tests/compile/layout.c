@@ -38,6 +38,7 @@ const size_t *PROBE(size_t *count) {
         SIZE(cth_chan),
         SIZE(cth_chan_desc),
         SIZE(cth_case),
+        SIZE(cth_executor_desc),
         SIZE(cth_case_kind),
         PLACE(cth_rmutex, depth),
         PLACE(cth_sem, bound),

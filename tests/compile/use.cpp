@@ -105,6 +105,30 @@ static bool messages() {
            cth_queue_destroy(&queue.queue) == CTH_OK && cth_queue_destroy(&jobs) == CTH_OK;
 }
 
+static cth_status doubles(void *arg, void *result) {
+    *(int *)result = 2 * *(int *)arg;
+    return CTH_OK;
+}
+
+/* A task in an executor, and a map. */
+static bool tasks() {
+    cth_executor *pool;
+    cth_future *future;
+    cth_executor_desc desc = {};
+    int numbers[3] = {1, 2, 3}, twice[3] = {}, got = 0;
+    desc.workers = 2;
+    if (cth_executor_create(&pool, &desc) != CTH_OK ||
+        cth_submit(pool, &future, doubles, &numbers[2], sizeof(int), sizeof(int)) != CTH_OK ||
+        cth_future_result(future, &got) != CTH_OK ||
+        cth_map(pool, doubles, numbers, sizeof(int), twice, sizeof(int), 3) != CTH_OK ||
+        cth_executor_shutdown(pool, CTH_DRAIN) != CTH_OK) {
+        return false;
+    }
+    cth_future_release(future);
+    cth_executor_release(pool);
+    return got == 6 && twice[0] + twice[1] + twice[2] == 12;
+}
+
 int main() {
     size_t count_c = 0, count_cxx = 0;
     const size_t *c = layout_c(&count_c), *cxx = layout_cxx(&count_cxx);
@@ -113,7 +137,7 @@ int main() {
         return 1;
     }
 
-    if (!messages()) {
+    if (!messages() || !tasks()) {
         return 10;
     }
 

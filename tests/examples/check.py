@@ -273,6 +273,11 @@ def thread_local(run):
 # ---- python_threads ----------------------------------------------------------------------------
 
 
+@entry("python_multithreading/b5_thread_pool")
+def squares_in_order(run):
+    run.exactly("[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]")
+
+
 @entry("python_threads/c1_target_function")
 def target_function(run):
     run.any_order("Alice is running", "Main thread")
@@ -367,6 +372,33 @@ def semaphore_tasks(run):
     most = run.never_inside_more_than(3, r"(Task \d) is working", r"(Task \d) finished", 10)
     need(not run.sim or most == 3, "never three at a time")
     run.at_least(4)
+
+
+def pool_of_tasks(run, workers):
+    """Five tasks, each once, on so many workers; the results in order. Returns the workers."""
+    tasks = [re.fullmatch(r"Task (\d) on (ThreadPoolExecutor-0_\d)", line) for line in run.lines]
+    tasks = [match for match in tasks if match]
+    need(sorted(match[1] for match in tasks) == list("01234"), "not each task once")
+    need({match[2] for match in tasks} <= {"ThreadPoolExecutor-0_%d" % i for i in range(workers)},
+         "another thread ran a task")
+    need([line for line in run.lines if line.startswith("Result")] ==
+         ["Result %d" % (i * i) for i in range(5)], "the results are not in order")
+    need(len(run.lines) == 10, "ten lines")
+    return {match[2] for match in tasks}
+
+
+@entry("python_threads/c14_thread_pool")
+def pool_one_by_one(run):
+    pool_of_tasks(run, 3)
+    for i in range(5):
+        need(run.lines[2 * i].startswith("Task %d " % i), "two tasks at a time")
+    run.at_least(5)
+
+
+@entry("python_threads/c14_thread_pool_fixed")
+def pool_three_at_a_time(run):
+    need(len(pool_of_tasks(run, 3)) == 3, "not all three workers had work")
+    run.at_least(2)
 
 
 @entry("python_threads/c13_event")
