@@ -273,9 +273,17 @@ def thread_local(run):
 # ---- python_threads ----------------------------------------------------------------------------
 
 
-@entry("python_multithreading/b5_thread_pool")
+@entry("python_multithreading/b5_thread_pool", "threading_and_synchronization/e14_thread_pool")
 def squares_in_order(run):
     run.exactly("[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]")
+
+
+@entry("threading_and_synchronization/e16_thread_overhead")
+def thread_overhead(run):
+    need(len(run.lines) == 3, "three lines")
+    for line, what in zip(run.lines, ("a thread, started and joined", "a task, submitted and run")):
+        need(re.fullmatch(re.escape(what) + r": \d+\.\d us", line), "no time for %r" % what)
+    need(run.lines[2] == "400 of 400 calls", "calls are missing")
 
 
 @entry("python_threads/c1_target_function")
