@@ -2288,7 +2288,8 @@ CTH_API CTH_NODISCARD cth_status cth_map(cth_executor *executor,
    CTH_NOW: tasks that have not started end with CTH_SHUTDOWN. Called again, by any thread, it waits
    again, and CTH_NOW still empties the queue.
 
-   Blocks   : until the workers have nothing more to do; from a task in one of them not at all.
+   Blocks   : until no task runs and the workers have nothing more to do; from within one of its own
+              tasks not at all.
    Returns  : CTH_OK; CTH_CANCELLED, and the shutdown goes on; CTH_INVALID; CTH_FORKED; CTH_NOMEM.
    Like     : Python Executor.shutdown(wait=True, cancel_futures=how == CTH_NOW). */
 CTH_API cth_status cth_executor_shutdown(cth_executor *executor, cth_shutdown how);
@@ -5675,10 +5676,10 @@ typedef struct cth__self {
     cth__why why;
     cth__ptr *slots; // values of cth_local by slot; the array changes under the registry lock
     uint32_t n_slots;
-    struct cth__undo *undo; // the innermost CTH_ATOMICALLY block
-    cth_rng rng;            // for select
-    cth_executor *executor; // whose worker it is
-    uint32_t patience;      // see cth__chan_patience
+    struct cth__undo *undo;         // the innermost CTH_ATOMICALLY block
+    cth_rng rng;                    // for select
+    const struct cth__frame *frame; // the innermost task it runs
+    uint32_t patience;              // see cth__chan_patience
     uint32_t impatient;
     char error[128];
 } cth__self;
@@ -11496,10 +11497,10 @@ enum { CTH__TASK_QUEUED, CTH__TASK_RUNS, CTH__TASK_OVER, CTH__TASK_CANCELLED };
 struct cth_executor {
     cth_mutex mutex; // guards all below but what create has set
     cth_cond work;   // a task was queued, or it is shut
-    cth_cond ended;  // the last worker has ended
+    cth_cond ended;  // the last worker has ended, or it is shut and no task runs
     cth_future *first, *last;
     uint32_t refs; // of the user, the futures and the workers
-    uint32_t queued, idle, alive, started;
+    uint32_t queued, running, idle, alive, started;
     bool shut;
     uint32_t workers, generation;
     size_t stack_size;
@@ -11519,6 +11520,12 @@ struct cth_future {
     char error[sizeof(((cth__self *)0)->error)];
     max_align_t bytes[]; // the argument, the result
 };
+
+/* A task that a thread runs; `up` is the one that waits for this one. */
+typedef struct cth__frame {
+    const cth_executor *executor;
+    const struct cth__frame *up;
+} cth__frame;
 
 static bool cth__executor_of_parent(const cth_executor *executor) {
     return executor->generation != cth__g.generation;
@@ -11567,13 +11574,17 @@ static bool cth__task_run(cth_future *future, cth__self *self) {
     char error[sizeof self->error]; // of the thread that runs it
     cth__task_unlink(future);
     future->state = CTH__TASK_RUNS;
+    executor->running++;
     (void)cth_mutex_unlock(&executor->mutex);
+    const cth__frame frame = {executor, self->frame};
+    self->frame = &frame;
     memcpy(error, self->error, sizeof error);
     self->error[0] = '\0';
     cth__under under = cth__under_enter(future->token);
     const cth_status status =
         future->fn(future->bytes, (unsigned char *)future->bytes + future->result_at);
     cth__under_leave(&under);
+    self->frame = frame.up;
     if (cth__executor_of_parent(executor)) {
         return false;
     }
@@ -11587,6 +11598,9 @@ static bool cth__task_run(cth_future *future, cth__self *self) {
     future->state = CTH__TASK_OVER;
     future->status = status;
     (void)cth_event_set(&future->over);
+    if (--executor->running == 0 && executor->shut) {
+        (void)cth_cond_notify_all(&executor->ended);
+    }
     cth__future_unref(future);
     return true;
 }
@@ -11696,7 +11710,6 @@ CTH_API void cth_future_release(cth_future *future) {
 static cth_status cth__worker_main(void *arg) {
     cth_executor *executor = (cth_executor *)arg;
     cth__self *self = cth__tls;
-    self->executor = executor;
     (void)cth_mutex_lock(&executor->mutex);
     for (;;) {
         if (executor->first != NULL) {
@@ -11952,6 +11965,10 @@ static cth_status cth__executor_shut(cth_executor *executor, cth_shutdown how, c
     if (cth__executor_of_parent(executor)) {
         return CTH_FORKED;
     }
+    bool inside = false; // one of its tasks
+    for (const cth__frame *frame = self->frame; frame != NULL; frame = frame->up) {
+        inside |= frame->executor == executor;
+    }
     cth_status status = CTH_OK;
     (void)cth_mutex_lock(&executor->mutex);
     executor->shut = true;
@@ -11959,10 +11976,11 @@ static cth_status cth__executor_shut(cth_executor *executor, cth_shutdown how, c
         cth__executor_empty(executor);
     }
     (void)cth_cond_notify_all(&executor->work);
-    while (self->executor != executor && executor->alive != 0 && status == CTH_OK) {
+    // A task runs in a worker, or in a thread that asked for its result.
+    while (!inside && (executor->alive != 0 || executor->running != 0) && status == CTH_OK) {
         status = cth_cond_wait_until(&executor->ended, &executor->mutex, deadline);
     }
-    status = executor->alive == 0 ? CTH_OK : status;
+    status = executor->alive == 0 && executor->running == 0 ? CTH_OK : status;
     (void)cth_mutex_unlock(&executor->mutex);
     return status;
 }

@@ -185,6 +185,21 @@ static cth_status shut_while_used(void *arg) {
     return CTH_OK;
 }
 
+/* A task that runs in a thread which asked for its result is waited for as well. */
+static cth_status shut_while_helped(void *arg) {
+    (void)arg;
+    fresh(1);
+    cth_future *future = submit(writes, &(int){0}, sizeof(int));
+    cth_thread *helper = sim_spawn(waits_and_releases, cth_future_retain(future));
+    CTH_SIM_CHECK(cth_executor_shutdown(pool, CTH_DRAIN) == CTH_OK);
+    CTH_SIM_CHECK(cth_future_is_done(future) && runs == 1);
+    cth_executor_release(pool);
+    cth_future_release(future);
+    sim_join(helper);
+    end();
+    return CTH_OK;
+}
+
 static cth_status just_released(void *arg) {
     (void)arg;
     fresh(2);
@@ -319,6 +334,7 @@ SCENARIO(results, SIM_ALL)
 SCENARIO(cancelled, SIM_ALL)
 SCENARIO(timeouts, SIM_ALL)
 SCENARIO(shut_while_used, SIM_ALL)
+SCENARIO(shut_while_helped, SIM_ALL)
 SCENARIO(just_released, SIM_ALL)
 SCENARIO(nested, SIM_ALL)
 SCENARIO(on_demand, SIM_WAITS)
@@ -354,6 +370,7 @@ static const test_case tests[] = {
     TEST(passes_cancelled),
     TEST(passes_timeouts),
     TEST(passes_shut_while_used),
+    TEST(passes_shut_while_helped),
     TEST(passes_just_released),
     TEST(passes_nested),
     TEST(passes_on_demand),

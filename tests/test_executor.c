@@ -245,6 +245,28 @@ static cth_status shuts_down(void *arg, void *result) {
     return cth_executor_shutdown(*(cth_executor **)arg, CTH_DRAIN);
 }
 
+static cth_status waits_for_future(void *arg, void *result) {
+    (void)result;
+    return cth_future_result(*(cth_future **)arg, NULL);
+}
+
+/* Within a task of another executor, which runs in a thread that waits for it. */
+static void shutdown_from_a_nested_task(void) {
+    cth_executor *outer = pool_of(1), *inner = pool_of(1);
+    gate g = {.open = CTH_EVENT_INIT};
+    cth_future *busy = submit(inner, waits, &g); // so that the next one is run by who waits for it
+    test_reach(&g.entered, 1);
+    cth_future *shuts = submit(inner, shuts_down, outer);
+    cth_future *waits_for_it = submit(outer, waits_for_future, shuts);
+    CHECK_STATUS(cth_future_result(waits_for_it, NULL), CTH_OK);
+    cth_future_release(waits_for_it);
+    CHECK_STATUS(cth_event_set(&g.open), CTH_OK);
+    cth_future_release(busy);
+    cth_future_release(shuts);
+    pool_end(inner);
+    pool_end(outer);
+}
+
 static void shutdown_from_a_task(void) {
     cth_executor *pool = pool_of(1);
     CHECK_STATUS(cth_submit(pool, NULL, shuts_down, &pool, sizeof pool, 0), CTH_OK);
@@ -504,6 +526,7 @@ static const test_case tests[] = {
     TEST(cancel_before_the_start),
     TEST(shutdown_now),
     TEST(shutdown_from_a_task),
+    TEST(shutdown_from_a_nested_task),
     TEST(released_without_shutdown),
     TEST(waits_for_its_own_tasks),
     TEST(workers_start_on_demand),
