@@ -11588,11 +11588,13 @@ static bool cth__task_run(cth_future *future, cth__self *self) {
     if (cth__executor_of_parent(executor)) {
         return false;
     }
-    const char *text = self->error[0] != '\0' ? self->error : cth_status_text(status);
-    if (status != CTH_OK && future->unasked) {
-        cth__hook_call(self->thread, status, text);
+    if (status != CTH_OK) {
+        const char *text = self->error[0] != '\0' ? self->error : cth_status_text(status);
+        (void)snprintf(future->error, sizeof future->error, "%s", text);
+        if (future->unasked) {
+            cth__hook_call(self->thread, status, future->error);
+        }
     }
-    (void)snprintf(future->error, sizeof future->error, "%s", status != CTH_OK ? text : "");
     memcpy(self->error, error, sizeof error);
     (void)cth_mutex_lock(&executor->mutex);
     future->state = CTH__TASK_OVER;
@@ -11922,7 +11924,7 @@ CTH_API cth_status cth_map(cth_executor *executor,
         count++;
     }
     (void)cth__map_some(&p, NULL);
-    bool forked = cth__executor_of_parent(executor);
+    const bool forked = cth__executor_of_parent(executor);
     cth__under under = cth__under_enter(NULL); // they use this stack
     while (count > 0 && !forked) {
         cth_future *helper = helpers[--count];

@@ -331,7 +331,9 @@ static void workers_start_on_demand(void) {
     cth_executor *pool = pool_of(4);
     cth_barrier barrier;
     cth_barrier *p = &barrier;
-    const size_t threads = cth_thread_count();
+    while (cth_thread_count() > 1) {
+        cth_yield(); // workers of earlier tests are about to end
+    }
     CHECK_STATUS(cth_barrier_init(&barrier, 4, NULL), CTH_OK);
     for (int round = 0; round < 100; round++) {
         cth_future *futures[4];
@@ -342,7 +344,7 @@ static void workers_start_on_demand(void) {
             CHECK_STATUS(cth_future_result_until(futures[i], NULL, cth_after(CTH_S(100))), CTH_OK);
             cth_future_release(futures[i]);
         }
-        CHECK_EQ(cth_thread_count(), threads + 4);
+        CHECK_EQ(cth_thread_count(), 1 + 4);
     }
     pool_end(pool);
     CHECK_STATUS(cth_barrier_destroy(&barrier), CTH_OK);
