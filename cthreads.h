@@ -65,6 +65,7 @@
        >>api:select       wait for the first of several of these
        >>api:future       the result of a task that runs elsewhere
        >>api:executor     threads that run tasks; map
+       >>api:parallel     loops, reductions, sorts, fork and join by work stealing
 
        >>impl:platform    the operating system: parking, threads, clocks; the only OS #ifdefs
        >>impl:status
@@ -97,6 +98,7 @@
        >>impl:select
        >>impl:future
        >>impl:executor
+       >>impl:parallel
 
    RULES         said once, true of every section unless it says otherwise
 
@@ -206,9 +208,9 @@
 #  include <stdbool.h>
 #  include <stddef.h>
 #  include <stdint.h>
+#  include <string.h>
 #  ifndef __cplusplus
 #    include <stdatomic.h>
-#    include <string.h>
 #    if !defined(__STDC_NO_THREADS__) && !defined(_WIN32) && !defined(__APPLE__)
 #      include <threads.h>
 #      define CTH__HAS_THREADS_H 1
@@ -2306,6 +2308,269 @@ CTH_API CTH_NODISCARD cth_status cth_executor_shutdown_until(cth_executor *execu
 CTH_API void cth_executor_release(cth_executor *executor);
 
 /* -------------------------------------------------------------------------------------------------
+   >>api:parallel   Loops, reductions, sorts, fork and join on all CPUs: OpenMP, oneTBB, rayon.
+
+       static cth_status scale(void *arg, size_t from, size_t to) {
+           float *x = arg;
+           for (size_t i = from; i < to; i++) { x[i] *= 2; }
+           return CTH_OK;
+       }
+       if (cth_parallel_for(NULL, n, 0, scale, x) != CTH_OK) { ... }
+
+   The calling thread works too, and together with it the threads of a team; NULL means the team
+   that the caller already works in, else one of the process, with a thread for each CPU one may
+   use, which start with the first call that is worth it. Calls may be nested at will, and none of
+   them fails for lack of memory or threads: then the calling thread does the work alone. A call
+   that waits for a part another thread has taken runs other parts of the same outermost call
+   meanwhile: so hold no lock across a call that its bodies lock too.
+
+   Work stealing as in Lace: van Dijk and van de Pol, "Lace: non-blocking split deque for
+   work-stealing", Euro-Par 2014. What nobody steals costs no atomic operation.
+   ---------------------------------------------------------------------------------------------- */
+
+/* A team of threads that steal work from each other. Opaque. */
+typedef struct cth_team cth_team;
+
+typedef struct cth_team_desc {
+    uint32_t workers;  /* most threads that work, the caller among them; 0: as many as CPUs this
+                          process may use; at most 4096 */
+    size_t stack_size; /* bytes, of each thread; 0: 1 MiB */
+    const char *name;  /* copied, 40 bytes at most; threads are "name-1", "name-2", ...;
+                          NULL: "Team-1", ... */
+} cth_team_desc;
+
+/* Make a team; `desc` may be NULL. No thread is started: they are when there is work for them.
+
+   Returns : CTH_OK; CTH_NOMEM; CTH_INVALID for too many workers or too long a name.
+   Like    : oneTBB task_arena; rayon ThreadPoolBuilder. */
+CTH_API CTH_NODISCARD cth_status cth_team_create(cth_team **out, const cth_team_desc *desc);
+
+/* End the threads of a team, and free it; NULL does nothing. No call may be at work in it. In the
+   child of a fork nothing is freed.
+   Blocks : until its threads have ended. */
+CTH_API void cth_team_release(cth_team *team);
+
+/* Return how many threads may work at one call of this team, or with NULL of that which a call of
+   the calling thread would use: fewer than asked for when threads could not be started. */
+CTH_API uint32_t cth_team_workers(cth_team *team);
+
+/* What a loop runs: the body for the indices from `from` up to but not including `to`. Anything
+   other than CTH_OK ends the loop early; cth_fail gives it a text. */
+typedef cth_status (*cth_range_fn)(void *arg, size_t from, size_t to);
+
+/* Run `fn` over the indices 0 to n - 1, cut into ranges of at most `grain`, each once, in any order
+   and by several threads at a time. With a grain of 0 the kit finds one: it measures a first range
+   in the calling thread, and a loop that is too short to be worth a thread ends there. The bodies
+   are under the calling thread's token.
+
+   Blocks   : until all bodies that were begun have ended.
+   Returns  : CTH_OK; else the status of the failed range with the least index among those that ran,
+              its text the calling thread's; CTH_CANCELLED when its token was cancelled before the
+              last range; CTH_INVALID for no function; CTH_FORKED for a team of the parent process.
+   Ordering : everything before the call happens before each body, each body before its return.
+   Like     : OpenMP parallel for; tbb::parallel_for; rayon par_iter. */
+CTH_API CTH_NODISCARD cth_status
+cth_parallel_for(cth_team *team, size_t n, size_t grain, cth_range_fn fn, void *arg);
+
+/* A function of cth_invoke. */
+typedef struct cth_call {
+    cth_status (*fn)(void *arg);
+    void *arg;
+} cth_call;
+
+/* Run `n` functions, several at a time; otherwise as cth_parallel_for with a grain of 1.
+   Like : tbb::parallel_invoke; OpenMP sections. */
+CTH_API CTH_NODISCARD cth_status cth_invoke(cth_team *team, const cth_call *calls, size_t n);
+
+/* A reduction: `size` bytes of an accumulator, and how to fill and to join them. */
+typedef struct cth_reduction {
+    size_t size;          /* bytes */
+    const void *identity; /* what an accumulator begins with; NULL: zeros */
+    /* Add the indices from `from` up to but not including `to` to `*acc`. */
+    cth_status (*range)(void *arg, size_t from, size_t to, void *acc);
+    /* Add `*right`, which stands for higher indices, to `*left`. */
+    void (*join)(void *arg, void *left, const void *right);
+    size_t grain; /* most indices of one range; 0: an n-th part that depends on n only */
+} cth_reduction;
+
+/* Reduce the indices 0 to n - 1 to one value, in `*result`. How the indices are cut and the parts
+   joined depends on n and the grain only, so a sum of floating-point numbers has the same bits with
+   any number of threads. Allocates when the parts' accumulators, at most 512 without a grain, need
+   more than 8 KiB.
+
+   Blocks, Ordering : as cth_parallel_for.
+   Returns  : as cth_parallel_for, `*result` unchanged but after CTH_OK; CTH_INVALID also for no
+              size or too many parts; CTH_NOMEM.
+   Like     : tbb::parallel_deterministic_reduce; rayon reduce. */
+CTH_API CTH_NODISCARD cth_status
+cth_reduce(cth_team *team, size_t n, const cth_reduction *how, void *arg, void *result);
+
+/* Prefix sums in two passes over the indices: first how->range adds up each part; then `write` is
+   called for each part with what all before it add up to, and writes what the caller wants, its own
+   indices included or not. `write` may change `*before`.
+
+   Blocks, Ordering, Returns : as cth_reduce. After an error some parts are written.
+   Like     : tbb::parallel_scan; std::inclusive_scan. */
+CTH_API CTH_NODISCARD cth_status
+cth_scan(cth_team *team,
+         size_t n,
+         const cth_reduction *how,
+         cth_status (*write)(void *arg, size_t from, size_t to, void *before),
+         void *arg);
+
+/* Sort `n` elements of `size` bytes each, in place, as qsort does; elements that compare equal may
+   change places. Allocates nothing. Under a token that is cancelled it goes on.
+
+   Returns : CTH_OK; CTH_INVALID for no comparison or a size of 0; CTH_FORKED.
+   Like    : C qsort; tbb::parallel_sort; rayon par_sort_unstable. Introsort: Musser, "Introspective
+             sorting and selection algorithms", 1997. */
+CTH_API CTH_NODISCARD cth_status cth_sort(cth_team *team,
+                                          void *base,
+                                          size_t n,
+                                          size_t size,
+                                          int (*compare)(const void *a, const void *b));
+
+/* As cth_sort, but elements that compare equal keep their order. Allocates as much memory as the
+   elements have, or returns CTH_NOMEM and changes nothing.
+   Like : C++ std::stable_sort; Python sorted; rayon par_sort. */
+CTH_API CTH_NODISCARD cth_status cth_stable_sort(cth_team *team,
+                                                 void *base,
+                                                 size_t n,
+                                                 size_t size,
+                                                 int (*compare)(const void *a, const void *b));
+
+/* What forks and joins: the thread that works, and the top of its deque. Handed down by value to
+   every function that forks. The fields are private. */
+typedef struct cth_forks {
+    struct cth__deque *deque;
+    struct cth__fork *top;
+} cth_forks;
+
+typedef cth_status (*cth_fork_fn)(cth_forks forks, void *arg);
+
+/* Run `fn` in the calling thread, with what it needs to fork.
+
+   Blocks   : until it has returned.
+   Returns  : what it returned, its text the calling thread's; CTH_INVALID for no function;
+              CTH_FORKED.
+   Like     : rayon ThreadPool::install; OpenMP parallel with single. */
+CTH_API CTH_NODISCARD cth_status cth_parallel(cth_team *team, cth_fork_fn fn, void *arg);
+
+/* Offer fn(forks, arg) to other threads, until the cth_join that belongs to it. Joins come in
+   reverse order, from the function that forked, before it returns. Another thread that takes the
+   function is not under the caller's token: to cancel its waits, bring the token in `arg`.
+
+   Blocks   : no. Ends the program when more than about 1 000 forks are open in one thread and
+              memory for more is lacking.
+   Ordering : everything before the fork happens before the function. */
+CTH_FAST void cth_fork(cth_forks *forks, cth_fork_fn fn, void *arg);
+
+/* Join the latest fork: run it here if no thread has taken it, else wait for it.
+
+   Blocks   : until it has ended.
+   Returns  : what the function returned. In the child of a fork of processes that lies between fork
+              and join it ends the program if another thread had taken the function.
+   Ordering : everything in the function happens before this returns.
+   Like     : Cilk spawn and sync; Lace SPAWN and SYNC. */
+CTH_FAST cth_status cth_join(cth_forks *forks);
+
+/* What one fork keeps: the function, and 48 bytes of arguments, then of result. Private. */
+typedef struct cth__fork {
+    void (*run)(cth_forks forks, struct cth__fork *fork);
+    cth__word state;
+    uint32_t unused;
+    union {
+        unsigned char bytes[64 - sizeof(void *) - 8];
+        struct {
+            cth_fork_fn fn;
+            void *arg;
+            cth_status status;
+        } call;
+    } u;
+} cth__fork;
+
+/* After a join: the new top, and whether the fork is to be run by its own thread. Private. */
+typedef struct cth__popped {
+    cth__fork *top;
+    bool here;
+} cth__popped;
+
+/* The part of a deque that the fast paths see. Private. */
+typedef struct cth__deque {
+    cth__ptr
+        split;     /* forks from here on are its thread's alone; all ones: it has to publish some */
+    cth__ptr room; /* bytes between `split` and the end of the array, as a number */
+} cth__deque;
+
+CTH_FAST void cth__fork_push(cth_forks *forks,
+                             void (*run)(cth_forks forks, struct cth__fork *fork));
+CTH_FAST cth__fork *cth__fork_pop(cth_forks *forks, bool *here);
+
+/* CTH_FORK_OF(long, int, fib); after the prototype `long fib(cth_forks forks, int n)`, at file
+   scope: forks and joins of that function, faster than the general form since its argument is kept
+   in the deque and it is called directly. Expands to the functions
+   void fib_fork(cth_forks *forks, int arg) and long fib_join(cth_forks *forks); argument and result
+   take 44 bytes at most.
+
+       static long fib(cth_forks forks, int n) {
+           if (n < 2) { return n; }
+           fib_fork(&forks, n - 1);
+           const long other = fib(forks, n - 2);
+           return fib_join(&forks) + other;
+       } */
+#  define CTH_FORK_OF(result_type, arg_type, name)                                             \
+    CTH__TYPED void name##_run_(cth_forks forks, cth__fork *fork) {                            \
+      arg_type arg;                                                                            \
+      memcpy(&arg, fork->u.bytes, sizeof arg);                                                 \
+      const result_type result = name(forks, arg);                                             \
+      memcpy(fork->u.bytes, &result, sizeof result);                                           \
+    }                                                                                          \
+    CTH__TYPED void name##_fork(cth_forks *forks, arg_type arg) {                              \
+      memcpy(forks->top->u.bytes, &arg, sizeof arg);                                           \
+      cth__fork_push(forks, name##_run_);                                                      \
+    }                                                                                          \
+    CTH__TYPED result_type name##_join(cth_forks *forks) {                                     \
+      bool here;                                                                               \
+      cth__fork *fork = cth__fork_pop(forks, &here);                                           \
+      if (here) {                                                                              \
+        arg_type arg;                                                                          \
+        memcpy(&arg, fork->u.bytes, sizeof arg);                                               \
+        return name(*forks, arg);                                                              \
+      }                                                                                        \
+      result_type result;                                                                      \
+      memcpy(&result, fork->u.bytes, sizeof result);                                           \
+      return result;                                                                           \
+    }                                                                                          \
+    typedef char name##_fits_[sizeof(arg_type) <= sizeof(((cth__fork *)0)->u.bytes) &&         \
+                                      sizeof(result_type) <= sizeof(((cth__fork *)0)->u.bytes) \
+                                  ? 1                                                          \
+                                  : -1]
+
+/* CTH_SORT_OF(int, sort_ints, *a < *b); at file scope, C only: sorts of ints, faster than the
+   general form since size and comparison are constants. The expression says whether the element
+   *a goes before *b. Expands to cth_status sort_ints(cth_team *team, int *base, size_t n) and
+   sort_ints_stable, as cth_sort and cth_stable_sort, and to the functions they are made of. */
+#  ifndef __cplusplus
+#    define CTH_SORT_OF(type, name, less)                                                       \
+      CTH__TYPED bool name##_less_(const cth__sorting *s, const void *pa, const void *pb) {     \
+        const type *a = (const type *)pa;                                                       \
+        const type *b = (const type *)pb;                                                       \
+        (void)s;                                                                                \
+        return less;                                                                            \
+      }                                                                                         \
+      CTH__SORTS(name##_, sizeof(type), name##_less_)                                           \
+      CTH__TYPED CTH_NODISCARD cth_status name(cth_team *team, type *base, size_t n) {          \
+        cth__sorting s = {base, NULL, n, sizeof(type), NULL, 0, false};                         \
+        return cth__sort_run(team, name##_quick, &s, false);                                    \
+      }                                                                                         \
+      CTH__TYPED CTH_NODISCARD cth_status name##_stable(cth_team *team, type *base, size_t n) { \
+        cth__sorting s = {base, NULL, n, sizeof(type), NULL, 0, false};                         \
+        return cth__sort_run(team, name##_merge, &s, true);                                     \
+      }                                                                                         \
+      struct cth__sorting
+#  endif
+
+/* -------------------------------------------------------------------------------------------------
    The inline fast paths. Each tries the one compare-and-swap (or load) that settles the common
    case, and leaves everything else to a function of the implementation.
    ---------------------------------------------------------------------------------------------- */
@@ -2340,6 +2605,10 @@ extern CTH__TLS_MODEL _Thread_local uint32_t cth__me;
 #    define cth__sem_release_slow  CTH__MODE(cth__sem_release_slow)
 #    define cth__event_wait_slow   CTH__MODE(cth__event_wait_slow)
 #    define cth__panic_status      CTH__MODE(cth__panic_status)
+#    define cth__fork_slow         CTH__MODE(cth__fork_slow)
+#    define cth__join_slow         CTH__MODE(cth__join_slow)
+#    define cth__fork_run          CTH__MODE(cth__fork_run)
+#    define cth__sort_run          CTH__MODE(cth__sort_run)
 
 CTH_API cth_status cth__mutex_lock_slow(cth_mutex *mutex, cth_time deadline);
 CTH_API cth_status cth__mutex_unlock_slow(cth_mutex *mutex);
@@ -2356,6 +2625,9 @@ CTH_API void cth__panic_status(const char *what, cth_status status);
 CTH_API cth_status cth__chan_send_slow(cth_chan *chan, const void *value, cth_time deadline);
 CTH_API cth_status cth__chan_recv_slow(cth_chan *chan, void *value, cth_time deadline);
 CTH_API int cth__select_switch(cth_status *status, cth_case *cases, size_t n, cth_time deadline);
+CTH_API cth__fork *cth__fork_slow(cth_forks forks);
+CTH_API cth__popped cth__join_slow(cth_forks forks);
+CTH_API void cth__fork_run(cth_forks forks, cth__fork *fork);
 
 CTH_FAST cth_status cth_mutex_lock(cth_mutex *mutex) {
     uint32_t found = 0;
@@ -2687,6 +2959,363 @@ CTH_FAST void cth__scope_leave(cth__scope *scope) {
     }
     scope->done = true;
 }
+
+CTH_FAST void cth__fork_push(cth_forks *forks, void (*run)(cth_forks forks, cth__fork *fork)) {
+    cth__fork *fork = forks->top;
+    fork->run = run;
+    forks->top = fork + 1;
+    // relaxed: a wish of other threads, and else this thread's own; see impl:parallel.
+    const uintptr_t split = (uintptr_t)cth__load(&forks->deque->split, relaxed);
+    const uintptr_t room = (uintptr_t)cth__load(&forks->deque->room, relaxed); // relaxed: its own
+    if (!CTH__LIKELY((uintptr_t)fork - split < room)) {
+        forks->top = cth__fork_slow(*forks);
+    }
+}
+
+CTH_FAST cth__fork *cth__fork_pop(cth_forks *forks, bool *here) {
+    cth__fork *fork = forks->top - 1;
+    // relaxed: as in cth__fork_push.
+    if (CTH__LIKELY((uintptr_t)fork >= (uintptr_t)cth__load(&forks->deque->split, relaxed))) {
+        forks->top = fork;
+        *here = true;
+    } else {
+        const cth__popped popped = cth__join_slow(*forks);
+        forks->top = popped.top;
+        *here = popped.here;
+    }
+    return fork;
+}
+
+CTH_FAST void cth_fork(cth_forks *forks, cth_fork_fn fn, void *arg) {
+    forks->top->u.call.fn = fn;
+    forks->top->u.call.arg = arg;
+    cth__fork_push(forks, cth__fork_run);
+}
+
+CTH_FAST cth_status cth_join(cth_forks *forks) {
+    bool here;
+    cth__fork *fork = cth__fork_pop(forks, &here);
+    return here ? fork->u.call.fn(*forks, fork->u.call.arg) : fork->u.call.status;
+}
+
+/* The sorts, for a constant or a variable size and comparison. Private. */
+typedef struct cth__sorting {
+    void *base, *buffer; // buffer: for the stable sort
+    size_t n, size;
+    int (*compare)(const void *a, const void *b);
+    int bad;        // how many more bad partitions before heapsort
+    bool to_buffer; // the sorted elements go there
+} cth__sorting;
+
+typedef struct cth__merging {
+    const unsigned char *a, *b;
+    size_t na, nb;
+    unsigned char *out;
+    const cth__sorting *s;
+} cth__merging;
+
+typedef bool (*cth__less_fn)(const cth__sorting *s, const void *a, const void *b);
+typedef union cth__pointer {
+    cth__sorting *sorting;
+    cth__merging *merging;
+} cth__pointer;
+
+#    define CTH__INLINE     CTH__UNUSED CTH__ALWAYS static inline
+#    define CTH__SORT_SMALL 16   // elements: insertion
+#    define CTH__SORT_PART  4000 // elements: worth a fork
+
+CTH__INLINE void cth__exchange(unsigned char *a, unsigned char *b, size_t size) {
+    unsigned char t[64];
+    for (; size > sizeof t; size -= sizeof t, a += sizeof t, b += sizeof t) {
+        memcpy(t, a, sizeof t);
+        memmove(a, b, sizeof t);
+        memcpy(b, t, sizeof t);
+    }
+    memcpy(t, a, size);
+    memmove(a, b, size);
+    memcpy(b, t, size);
+}
+
+CTH__INLINE void cth__insertion_sort(const cth__sorting *s,
+                                     unsigned char *base,
+                                     size_t n,
+                                     size_t size,
+                                     cth__less_fn less) {
+    max_align_t t[4];
+    for (size_t i = 1; i < n; i++) {
+        unsigned char *at = base + i * size;
+        if (size > sizeof t) {
+            for (; at > base && less(s, at, at - size); at -= size) {
+                cth__exchange(at, at - size, size);
+            }
+        } else if (less(s, at, at - size)) {
+            memcpy(t, at, size);
+            do {
+                memcpy(at, at - size, size);
+                at -= size;
+            } while (at > base && less(s, t, at - size));
+            memcpy(at, t, size);
+        }
+    }
+}
+
+/* Let the element at `i` of a heap of n sink to its place. */
+CTH__INLINE void cth__sink(const cth__sorting *s,
+                           unsigned char *base,
+                           size_t i,
+                           size_t n,
+                           size_t size,
+                           cth__less_fn less) {
+    for (size_t child = 2 * i + 1; child < n; child = 2 * i + 1) {
+        if (child + 1 < n && less(s, base + child * size, base + (child + 1) * size)) {
+            child++;
+        }
+        if (!less(s, base + i * size, base + child * size)) {
+            return;
+        }
+        cth__exchange(base + i * size, base + child * size, size);
+        i = child;
+    }
+}
+
+/* Put the median of three elements at `a`. */
+CTH__INLINE void cth__median(const cth__sorting *s,
+                             unsigned char *a,
+                             unsigned char *b,
+                             unsigned char *c,
+                             size_t size,
+                             cth__less_fn less) {
+    unsigned char *low = less(s, a, b) ? a : b, *high = low == a ? b : a;
+    unsigned char *median = less(s, c, low) ? low : less(s, high, c) ? high : c;
+    cth__exchange(a, median, size);
+}
+
+/* Move the elements that belong before the first one to its left, and return how many; with
+   `equal`, those that do not belong after it. No branch depends on the elements. */
+CTH__INLINE size_t cth__partition(const cth__sorting *s,
+                                  unsigned char *base,
+                                  size_t n,
+                                  size_t size,
+                                  cth__less_fn less,
+                                  bool equal) {
+    unsigned char *left = base + size;
+    for (unsigned char *at = left, *end = base + n * size; at != end; at += size) {
+        const bool before = equal ? !less(s, base, at) : less(s, at, base);
+        cth__exchange(at, left, size);
+        left += before ? size : 0;
+    }
+    left -= size;
+    cth__exchange(base, left, size);
+    return (size_t)(left - base) / size;
+}
+
+/* Quicksort; `again` is its function for these constants, `run` the one for a fork of it. */
+CTH__INLINE void cth__quick_sort(cth_forks forks,
+                                 cth__sorting *s,
+                                 size_t size,
+                                 cth__less_fn less,
+                                 void (*again)(cth_forks forks, cth__sorting *s),
+                                 void (*run)(cth_forks forks, cth__fork *fork)) {
+    unsigned char *base = (unsigned char *)s->base;
+    size_t n = s->n;
+    while (n > CTH__SORT_SMALL) {
+        if (s->bad == 0) {
+            for (size_t i = n / 2; i-- > 0;) {
+                cth__sink(s, base, i, n, size, less);
+            }
+            for (size_t i = n; i-- > 1;) {
+                cth__exchange(base, base + i * size, size);
+                cth__sink(s, base, 0, i, size, less);
+            }
+            return;
+        }
+        unsigned char *const middle = base + n / 2 * size, *const last = base + (n - 1) * size;
+        if (n > 500) {
+            const size_t step = n / 8 * size;
+            cth__median(s, base, base + step, base + 2 * step, size, less);
+            cth__median(s, middle, middle - step, middle + step, size, less);
+            cth__median(s, last, last - step, last - 2 * step, size, less);
+        }
+        cth__median(s, base, middle, last, size, less);
+        size_t left = cth__partition(s, base, n, size, less, false);
+        if (left == 0) { // nothing is before it: those equal to it are in their places then
+            left = cth__partition(s, base, n, size, less, true);
+            base += (left + 1) * size;
+            n -= left + 1;
+            continue;
+        }
+        s->bad -= left < n / 8 || left > n - n / 8;
+        unsigned char *const after = base + (left + 1) * size;
+        const size_t right = n - left - 1;
+        // The smaller part by a call, so they do not nest deeply; the larger one here.
+        cth__sorting part = *s;
+        part.base = left < right ? base : after;
+        part.n = left < right ? left : right;
+        base = left < right ? after : base;
+        if (forks.deque != NULL && n > CTH__SORT_PART) {
+            cth__sorting rest = *s;
+            rest.base = base;
+            rest.n = n - 1 - part.n;
+            cth__sorting *p = &part;
+            memcpy(forks.top->u.bytes, &p, sizeof p);
+            cth__fork_push(&forks, run);
+            again(forks, &rest);
+            bool here;
+            (void)cth__fork_pop(&forks, &here);
+            if (here) {
+                again(forks, &part);
+            }
+            return;
+        }
+        again(forks, &part);
+        n -= part.n + 1;
+    }
+    cth__insertion_sort(s, base, n, size, less);
+}
+
+/* Merge two sorted runs; of equal elements those of `a` come first. */
+CTH__INLINE void cth__merge(cth_forks forks,
+                            cth__merging *m,
+                            size_t size,
+                            cth__less_fn less,
+                            void (*again)(cth_forks forks, cth__merging *m),
+                            void (*run)(cth_forks forks, cth__fork *fork)) {
+    const unsigned char *a = m->a, *b = m->b;
+    const unsigned char *a_end = a + m->na * size, *b_end = b + m->nb * size;
+    unsigned char *out = m->out;
+    if (forks.deque != NULL && m->na + m->nb > CTH__SORT_PART) {
+        // Cut the longer run in the middle, and the other one where that belongs.
+        const bool cut_a = m->na >= m->nb;
+        const unsigned char *const at = cut_a ? a + m->na / 2 * size : b + m->nb / 2 * size;
+        const unsigned char *const other = cut_a ? b : a;
+        size_t low = 0, high = cut_a ? m->nb : m->na;
+        while (low < high) {
+            const size_t middle = low + (high - low) / 2;
+            const unsigned char *const x = other + middle * size;
+            if (cut_a ? less(m->s, x, at) : !less(m->s, at, x)) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        const size_t i = cut_a ? m->na / 2 : low, j = cut_a ? low : m->nb / 2;
+        cth__merging first = {a, b, i, j, out, m->s};
+        cth__merging second = {a + i * size, b + j * size,         m->na - i,
+                               m->nb - j,    out + (i + j) * size, m->s};
+        cth__merging *p = &second;
+        memcpy(forks.top->u.bytes, &p, sizeof p);
+        cth__fork_push(&forks, run);
+        again(forks, &first);
+        bool here;
+        (void)cth__fork_pop(&forks, &here);
+        if (here) {
+            again(forks, &second);
+        }
+        return;
+    }
+    // From both ends at once: two chains of loads and comparisons that do not wait for each other.
+    // Neither can run out of elements in as many steps as the shorter run has.
+    unsigned char *out_end = out + (m->na + m->nb) * size;
+    for (size_t i = m->na < m->nb ? m->na : m->nb; i > 0; i--) {
+        // No branch depends on the elements: a mask is all ones when the other run's goes.
+        const ptrdiff_t low = -(ptrdiff_t)less(m->s, b, a);
+        const ptrdiff_t high = -(ptrdiff_t)less(m->s, b_end - size, a_end - size);
+        memcpy(out, a + ((b - a) & low), size);
+        out += size;
+        a += (ptrdiff_t)size & ~low;
+        b += (ptrdiff_t)size & low;
+        out_end -= size;
+        memcpy(out_end, b_end - size + ((a_end - b_end) & high), size);
+        a_end -= (ptrdiff_t)size & high;
+        b_end -= (ptrdiff_t)size & ~high;
+    }
+    while (a != a_end && b != b_end) {
+        const ptrdiff_t mask = -(ptrdiff_t)less(m->s, b, a);
+        memcpy(out, a + ((b - a) & mask), size);
+        out += size;
+        a += (ptrdiff_t)size & ~mask;
+        b += (ptrdiff_t)size & mask;
+    }
+    memcpy(out, a, (size_t)(a_end - a));
+    memcpy(out + (a_end - a), b, (size_t)(b_end - b));
+}
+
+/* Merge sort between two arrays. */
+CTH__INLINE void cth__merge_sort(cth_forks forks,
+                                 cth__sorting *s,
+                                 size_t size,
+                                 cth__less_fn less,
+                                 void (*again)(cth_forks forks, cth__sorting *s),
+                                 void (*run)(cth_forks forks, cth__fork *fork),
+                                 void (*merge)(cth_forks forks, cth__merging *m)) {
+    unsigned char *base = (unsigned char *)s->base, *buffer = (unsigned char *)s->buffer;
+    if (s->n <= CTH__SORT_SMALL) {
+        cth__insertion_sort(s, base, s->n, size, less);
+        if (s->to_buffer) {
+            memcpy(buffer, base, s->n * size);
+        }
+        return;
+    }
+    const size_t half = s->n / 2;
+    cth__sorting first = *s, second = *s;
+    first.n = half;
+    second.n = s->n - half;
+    second.base = base + half * size;
+    second.buffer = buffer + half * size;
+    first.to_buffer = second.to_buffer = !s->to_buffer;
+    bool here = true;
+    if (forks.deque != NULL && s->n > CTH__SORT_PART) {
+        cth__sorting *p = &second;
+        memcpy(forks.top->u.bytes, &p, sizeof p);
+        cth__fork_push(&forks, run);
+        again(forks, &first);
+        (void)cth__fork_pop(&forks, &here);
+    } else {
+        again(forks, &first);
+    }
+    if (here) {
+        again(forks, &second);
+    }
+    const unsigned char *const from = s->to_buffer ? base : buffer;
+    cth__merging m = {from, from + half * size, half, s->n - half, s->to_buffer ? buffer : base, s};
+    merge(forks, &m);
+}
+
+/* The functions of both sorts for one size and comparison: name_quick, _merge, and so on. */
+#    define CTH__SORTS(name, width, less)                                                 \
+      static void name##quick_run(cth_forks forks, cth__fork *fork);                      \
+      static void name##merge_run(cth_forks forks, cth__fork *fork);                      \
+      static void name##join_run(cth_forks forks, cth__fork *fork);                       \
+      CTH__UNUSED static void name##quick(cth_forks forks, cth__sorting *s) {             \
+        cth__quick_sort(forks, s, width, less, name##quick, name##quick_run);             \
+      }                                                                                   \
+      CTH__UNUSED static void name##join(cth_forks forks, cth__merging *m) {              \
+        const cth__sorting *s = m->s;                                                     \
+        (void)s;                                                                          \
+        cth__merge(forks, m, width, less, name##join, name##join_run);                    \
+      }                                                                                   \
+      CTH__UNUSED static void name##merge(cth_forks forks, cth__sorting *s) {             \
+        cth__merge_sort(forks, s, width, less, name##merge, name##merge_run, name##join); \
+      }                                                                                   \
+      CTH__UNUSED static void name##quick_run(cth_forks forks, cth__fork *fork) {         \
+        cth__sorting *s;                                                                  \
+        memcpy(&s, fork->u.bytes, sizeof s);                                              \
+        name##quick(forks, s);                                                            \
+      }                                                                                   \
+      CTH__UNUSED static void name##merge_run(cth_forks forks, cth__fork *fork) {         \
+        cth__sorting *s;                                                                  \
+        memcpy(&s, fork->u.bytes, sizeof s);                                              \
+        name##merge(forks, s);                                                            \
+      }                                                                                   \
+      CTH__UNUSED static void name##join_run(cth_forks forks, cth__fork *fork) {          \
+        cth__merging *m;                                                                  \
+        memcpy(&m, fork->u.bytes, sizeof m);                                              \
+        name##join(forks, m);                                                             \
+      }
+CTH_API cth_status cth__sort_run(cth_team *team,
+                                 void (*sort)(cth_forks forks, cth__sorting *s),
+                                 cth__sorting *s,
+                                 bool stable);
 #  endif /* !__cplusplus */
 
 #  ifdef __cplusplus
@@ -5596,6 +6225,10 @@ extern cth_status cth_chan_try_recv(cth_chan *chan, void *value);
 extern cth_status cth_chan_recv_until(cth_chan *chan, void *value, cth_time deadline);
 extern cth__scope cth__scope_mutex(cth_mutex *lock);
 extern void cth__scope_leave(cth__scope *scope);
+extern void cth__fork_push(cth_forks *forks, void (*run)(cth_forks forks, cth__fork *fork));
+extern cth__fork *cth__fork_pop(cth_forks *forks, bool *here);
+extern void cth_fork(cth_forks *forks, cth_fork_fn fn, void *arg);
+extern cth_status cth_join(cth_forks *forks);
 #  endif
 
 /* -------------------------------------------------------------------------------------------------
@@ -5610,8 +6243,8 @@ extern void cth__scope_leave(cth__scope *scope);
 #    define CTH_FREE(p)      free(p)
 #  endif
 
-/* Allocate zeroed memory, or NULL. `keep`: the kit recycles it and never gives it back. */
-static void *cth__alloc(size_t size, bool keep) {
+/* Allocate memory, or NULL. `keep`: the kit recycles it and never gives it back. */
+static void *cth__alloc_raw(size_t size, bool keep) {
     const int error = errno;
 #  ifdef CTHREADS_SIM
     void *p = cth__sim_alloc(size, keep);
@@ -5619,10 +6252,16 @@ static void *cth__alloc(size_t size, bool keep) {
     (void)keep;
     void *p = CTH_MALLOC(size);
 #  endif
+    errno = error;
+    return p;
+}
+
+/* Allocate zeroed memory, or NULL. */
+static void *cth__alloc(size_t size, bool keep) {
+    void *p = cth__alloc_raw(size, keep);
     if (p != NULL) {
         memset(p, 0, size);
     }
-    errno = error;
     return p;
 }
 
@@ -5679,6 +6318,7 @@ typedef struct cth__self {
     struct cth__undo *undo;         // the innermost CTH_ATOMICALLY block
     cth_rng rng;                    // for select
     const struct cth__frame *frame; // the innermost task it runs
+    struct cth_team *team;          // the one it works in, or NULL
     uint32_t patience;              // see cth__chan_patience
     uint32_t impatient;
     char error[128];
@@ -5766,6 +6406,7 @@ static struct cth__global {
     uint32_t next_id, next_name, next_dummy;
     uint32_t generation; // how many forks lie behind us
     cth__word executors; // how many there were without a name
+    cth__ptr team;       // the process's
     cth_local *locals[CTH__LOCALS];
 
     cth__ptr tree; // private lock: all cancel tokens, and the signals they watch
@@ -6001,6 +6642,7 @@ static cth__self *cth__self_new(void) {
     self->yields = CTH__YIELDS;
     self->token = NULL;
     self->thread = NULL;
+    self->team = NULL;
     self->error[0] = '\0';
     return self;
 }
@@ -12004,6 +12646,935 @@ CTH_API void cth_executor_release(cth_executor *executor) {
         (void)cth_cond_notify_all(&executor->work);
         cth__executor_unref(executor);
     }
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:parallel
+
+   Each thread that works has a deque: an array of forks, which it pushes and pops at the top. The
+   oldest ones are public, from `tail` to `split`: others steal at the tail, the owner takes back at
+   the split. All above is private, and costs no atomic operation. Who takes the last public fork
+   sets the owner's `split` to all ones, so that its next push or pop comes to the slow path, which
+   publishes half of what is private.
+
+       deque:   stolen        | public         | private        | free
+                0 ...    tail | tail ... split | split ... top  |
+
+   Tail and split are in one word, `bounds`, so a steal and a taking back are one compare-and-swap
+   each. With them goes a count of the calls the deque has worked for, so that a steal for one call
+   cannot take what meanwhile belongs to another. A fork that was taken stays at its place until its
+   join, so its arguments are read after the steal; its result is written there, and the end is told
+   by its `state`, after which the thief touches neither it nor its owner's stack.
+
+   A thread without work looks at all deques for a moment, then lists itself among the sleepers,
+   passes a fence, looks once more, and sleeps on its semaphore; who publishes passes a fence and
+   looks at `sleepers`. So one of them sees the other.
+
+   When the array is full, forks go to overflow chunks, which are never public.
+   ---------------------------------------------------------------------------------------------- */
+
+#  ifdef CTHREADS_SIM // small, so that it overflows
+#    define CTH__FORKS 5
+#  else
+#    define CTH__FORKS 1000
+#  endif
+#  define CTH__TEAM_NAME    40
+#  define CTH__TEAM_MOST    4096
+#  define CTH__TEAM_CALLERS 6         // places beyond two for each thread
+#  define CTH__SHORT        CTH_US(3) // a loop that takes no longer is not worth a second thread
+enum { CTH__FORK_OPEN, CTH__FORK_AWAITED, CTH__FORK_DONE };
+
+typedef struct cth__chunk {
+    struct cth__chunk *below, *above; // `above` is kept for the next time
+    cth__fork forks[CTH__FORKS + 1];  // one more, for the push that finds it full
+} cth__chunk;
+
+/* A place at work: a thread of the team has one for life, a caller for its call. */
+typedef struct cth__place {
+    cth__deque deque;
+    struct cth_team *team;
+    cth__fork *forks;  // CTH__FORKS + 1 of them, each on a cache line; made with the first use
+    void *memory;      // what they lie in
+    cth__chunk *chunk; // the one in use, or NULL
+    cth__chunk *spare; // the lowest one
+    uint32_t split;    // as in `bounds`
+    cth_rng rng;
+    char pad[64];     // below: what thieves write
+    cth__word bounds; // tail, split << 10, calls << 20
+    cth__word taken;  // a caller's place: in use
+    cth__ptr root;    // the place of the caller that it works for, or NULL
+    cth_sem wake;     // guarded by the team's mutex, but for the wait
+    struct cth__place *next_asleep;
+    bool asleep;
+    char pad2[64];
+} cth__place;
+
+struct cth_team {
+    cth_mutex mutex; // guards what follows
+    cth__place *sleeping;
+    uint32_t unstarted, started;
+    bool shut;
+    bool common; // the process's
+    uint32_t generation, workers, places;
+    size_t stack_size;
+    char name[CTH__TEAM_NAME + 2];
+    cth__word sleepers; // those asleep, and those not started
+    cth__word failed;   // threads that could not be started
+    cth__word used;     // places below this have forks
+    cth_thread **threads;
+    cth__place place[]; // those of its threads, then those of callers
+};
+
+#  define CTH__TAIL(bounds)  ((bounds)&0x3ff)
+#  define CTH__SPLIT(bounds) ((bounds) >> 10 & 0x3ff)
+
+static bool cth__team_of_parent(const cth_team *team) {
+    return team->generation != cth__g.generation;
+}
+
+/* The owner's split from now on, which it finds at once, or it comes to the slow path first. */
+static uintptr_t cth__split_set(cth__place *place, uint32_t split, bool come) {
+    const uintptr_t from = (uintptr_t)&place->forks[split];
+    place->split = split;
+    // relaxed: the owner's own.
+    cth__store(&place->deque.room, (void *)((uintptr_t)&place->forks[CTH__FORKS] - from), relaxed);
+    // [team.A] relaxed: whether it was [team.B] that it replaces is all that matters.
+    return (uintptr_t)cth__swap(&place->deque.split, (void *)(come ? UINTPTR_MAX : from), relaxed);
+}
+
+/* Begin to work for the caller `root`, with an empty deque. */
+static void cth__place_begin(cth__place *place, cth__place *root) {
+    // relaxed: nobody steals while nothing is public.
+    const uint32_t calls = (cth__load(&place->bounds, relaxed) >> 20) + 1;
+    // relaxed, both: published with the first forks, [team.E].
+    cth__store(&place->root, (void *)root, relaxed);
+    cth__store(&place->bounds, calls << 20, relaxed);
+}
+
+/* Forks for a place; false when memory is lacking. */
+static bool cth__place_ready(cth__place *place) {
+    if (place->forks == NULL) {
+        const uintptr_t line = sizeof(cth__fork) - 1;
+        place->memory = cth__alloc_raw((CTH__FORKS + 2) * sizeof(cth__fork), place->team->common);
+        place->forks = (cth__fork *)(((uintptr_t)place->memory + line) & ~line);
+    }
+    return place->forks != NULL;
+}
+
+static void cth__place_free(cth__place *place) {
+    while (place->spare != NULL) {
+        cth__chunk *above = place->spare->above;
+        cth__free(place->spare);
+        place->spare = above;
+    }
+    cth__free(place->memory);
+}
+
+/* Wake the thread of a place that is to look again; with the mutex held, which is let go of. */
+static void cth__place_wake(cth_team *team, cth__place *place) {
+    if (place->asleep) {
+        cth__place **at = &team->sleeping;
+        while (*at != place) {
+            at = &(*at)->next_asleep;
+        }
+        *at = place->next_asleep;
+        place->asleep = false;
+        // relaxed: who adds to it looks again.
+        (void)cth__sub(&team->sleepers, 1, relaxed);
+        (void)cth_sem_release(&place->wake);
+    }
+    (void)cth_mutex_unlock(&team->mutex);
+}
+
+static cth_status cth__team_main(void *arg);
+
+/* There is something to steal for the caller `root`: wake one thread that may, or start one. */
+static void cth__team_wake(cth_team *team, const void *root) {
+    // [team.C] seq_cst: after the forks were published; pairs with [team.D]. relaxed: the fence.
+    cth__fence_light();
+    if (cth__load(&team->sleepers, relaxed) == 0 || cth__team_of_parent(team)) {
+        return;
+    }
+    (void)cth_mutex_lock(&team->mutex);
+    cth__place *place = team->sleeping;
+    // relaxed: a place that sleeps keeps its root.
+    while (place != NULL && cth__load(&place->root, relaxed) != NULL &&
+           cth__load(&place->root, relaxed) != root) {
+        place = place->next_asleep;
+    }
+    if (place != NULL) {
+        cth__place_wake(team, place);
+        return;
+    }
+    if (team->unstarted != 0) {
+        char name[CTH_THREAD_NAME_MAX + 1];
+        const uint32_t number = team->started;
+        (void)snprintf(name, sizeof name, "%s%u", team->name, (unsigned)number + 1);
+        // relaxed: as in cth__place_wake.
+        (void)cth__sub(&team->sleepers, 1, relaxed);
+        team->unstarted--;
+        if (cth__place_ready(&team->place[number]) &&
+            cth_thread_spawn(
+                &team->threads[number], cth__team_main, &team->place[number],
+                &(cth_thread_desc){.name = name, .stack_size = team->stack_size, .daemon = true}) ==
+                CTH_OK) {
+            team->started++;
+        } else {
+            (void)cth__add(&team->failed, 1, relaxed); // relaxed: a figure
+        }
+    }
+    (void)cth_mutex_unlock(&team->mutex);
+}
+
+/* Make half of the private forks public; `top` is the number of forks in the array. */
+static void cth__publish(cth__place *place, uint32_t top) {
+    const uint32_t n = (top - place->split + 1) / 2;
+    if (n == 0 || place->team->workers < 2 || cth__team_of_parent(place->team)) {
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        // relaxed: published below.
+        cth__store(&place->forks[place->split + i].state, CTH__FORK_OPEN, relaxed);
+        CTH_SIM_WRITE(place->forks[place->split + i]);
+    }
+    // Before the forks are public: who takes the last one sets it to all ones afterwards.
+    (void)cth__split_set(place, place->split + n, place->chunk != NULL);
+    // [team.E] release: publishes the forks; pairs with [team.F].
+    (void)cth__add(&place->bounds, n << 10, release);
+    // relaxed: the thread's own.
+    cth__team_wake(place->team, cth__load(&place->root, relaxed));
+}
+
+CTH_API cth__fork *cth__fork_slow(cth_forks forks) {
+    cth__place *place = (cth__place *)forks.deque;
+    cth__fork *fork = forks.top - 1;
+    if (place->chunk == NULL && fork != &place->forks[CTH__FORKS]) {
+        cth__publish(place, (uint32_t)(forks.top - place->forks));
+        return forks.top;
+    }
+    if (place->chunk == NULL || fork == &place->chunk->forks[CTH__FORKS]) {
+        cth__chunk **above = place->chunk == NULL ? &place->spare : &place->chunk->above;
+        if (*above == NULL) {
+            *above = (cth__chunk *)cth__alloc(sizeof **above, place->team->common);
+            if (*above == NULL) {
+                cth__panic_status("cth_fork", CTH_NOMEM);
+            }
+            (*above)->below = place->chunk;
+        }
+        place->chunk = *above;
+        place->chunk->forks[0] = *fork;
+        forks.top = &place->chunk->forks[1];
+        (void)cth__split_set(place, place->split, true);
+    }
+    cth__publish(place, CTH__FORKS);
+    return forks.top;
+}
+
+/* Run a fork that was stolen, for the caller `root`, with the deque free from `top` on. */
+static void cth__run_stolen(cth__place *place,
+                            cth__fork *top,
+                            cth__place *victim,
+                            cth__fork *fork) {
+    cth_team *team = place->team;
+    const cth_forks forks = {&place->deque, top};
+    CTH_SIM_WRITE(*fork);
+    fork->run(forks, fork);
+    if (cth__team_of_parent(team)) {
+        return;
+    }
+    CTH_SIM_WRITE(*fork);
+    // [team.G] acq_rel: publishes the result; pairs with [team.H]. Acquires that the owner is
+    // listed, from [team.I]. The fork is the owner's again.
+    // slack(acq_rel->release): in the simulator the owner's lock comes first in any case.
+    if (cth__swap(&fork->state, CTH__FORK_DONE, acq_rel) == CTH__FORK_AWAITED) {
+        (void)cth_mutex_lock(&team->mutex);
+        cth__place_wake(team, victim);
+    }
+}
+
+/* Whether there is something to steal for `root`, or with NULL for anyone. */
+static bool cth__may_steal(cth__place *victim, const void *root) {
+    // relaxed: after the fence [team.D].
+    const uint32_t bounds = cth__load(&victim->bounds, relaxed);
+    // relaxed: a hint; the steal looks again.
+    return CTH__TAIL(bounds) < CTH__SPLIT(bounds) &&
+           (root == NULL || cth__load(&victim->root, relaxed) == root);
+}
+
+/* Steal a fork of another place and run it; false when there is none. */
+static bool cth__steal(cth__place *place, cth__fork *top) {
+    cth_team *team = place->team;
+    void *root = cth__load(&place->root, relaxed);      // relaxed: the thread's own
+    const uint32_t n = cth__load(&team->used, relaxed); // relaxed: a hint
+    const uint32_t start = (uint32_t)cth_rng_below(&place->rng, n);
+    for (uint32_t i = 0; i < n; i++) {
+        cth__place *victim = &team->place[start + i < n ? start + i : start + i - n];
+        // [team.F] acquire: sees the root that goes with this count of calls; pairs with [team.E].
+        uint32_t bounds = cth__load(&victim->bounds, acquire);
+        if (victim == place || CTH__TAIL(bounds) >= CTH__SPLIT(bounds)) {
+            continue;
+        }
+        // relaxed: it belongs to the count in `bounds`, which the compare-and-swap sees unchanged.
+        void *victims_root = cth__load(&victim->root, relaxed);
+        // [team.F] acquire: sees the fork; pairs with [team.E].
+        if ((root != NULL && root != victims_root) ||
+            !cth__cas(&victim->bounds, &bounds, bounds + 1, acquire, relaxed)) {
+            continue;
+        }
+        const uint32_t tail = CTH__TAIL(bounds);
+        cth__fork *fork = &victim->forks[tail];
+        if (tail + 1 == CTH__SPLIT(bounds)) {
+            // [team.B] relaxed: comes after what was there when the forks were published.
+            cth__store(&victim->deque.split, (void *)UINTPTR_MAX, relaxed);
+        } else {
+            cth__team_wake(team, victims_root);
+        }
+        if (root == NULL) {
+            cth__place_begin(place, (cth__place *)victims_root);
+            (void)cth__split_set(place, 0, true);
+        }
+        cth__run_stolen(place, top, victim, fork);
+        if (root == NULL) {
+            cth__store(&place->root, NULL, relaxed); // relaxed: nothing of it is public
+        }
+        return true;
+    }
+    return false;
+}
+
+/* Sleep until there may be something to steal, or `awaited` is done; false when the team ends. */
+static bool cth__place_sleep(cth__place *place, cth__fork *awaited) {
+    cth_team *team = place->team;
+    const void *root = cth__load(&place->root, relaxed); // relaxed: the thread's own
+    (void)cth_mutex_lock(&team->mutex);
+    if (awaited == NULL && team->shut) {
+        (void)cth_mutex_unlock(&team->mutex);
+        return false;
+    }
+    place->asleep = true;
+    place->next_asleep = team->sleeping;
+    team->sleeping = place;
+    (void)cth__add(&team->sleepers, 1, relaxed); // relaxed: the fence
+    (void)cth_mutex_unlock(&team->mutex);
+    cth__fence_heavy(); // [team.D] seq_cst: before it looks again; pairs with [team.C]
+    uint32_t open = CTH__FORK_OPEN;
+    // [team.I] release: the thief sees that it is listed; pairs with [team.G]. relaxed on failure:
+    // the caller looks again.
+    bool found = awaited != NULL &&
+                 // slack: as at [team.G].
+                 !cth__cas(&awaited->state, &open, CTH__FORK_AWAITED, release, relaxed) &&
+                 open == CTH__FORK_DONE;
+    const uint32_t n = cth__load(&team->used, relaxed); // relaxed: after the fence
+    for (uint32_t i = 0; i < n && !found; i++) {
+        found = &team->place[i] != place && cth__may_steal(&team->place[i], root);
+    }
+    if (found) {
+        (void)cth_mutex_lock(&team->mutex);
+        cth__place_wake(team, place); // unless another thread has
+    }
+    cth__under under = cth__under_enter(NULL);
+    (void)cth_sem_acquire(&place->wake);
+    cth__under_leave(&under);
+    return true;
+}
+
+/* Wait for a stolen fork, and run others meanwhile. */
+static void cth__fork_await(cth__place *place, cth__fork *fork) {
+    const cth__self *self = cth__tls;
+    uint32_t used = 0;
+    // [team.H] acquire: sees the result; pairs with [team.G].
+    while (cth__load(&fork->state, acquire) != CTH__FORK_DONE) {
+        if (cth__team_of_parent(place->team)) {
+            cth__panic_status("cth_join", CTH_FORKED);
+        }
+        if (cth__steal(place, fork + 1)) {
+            used = 0;
+        } else if (!cth__spin(self, &used)) {
+            (void)cth__place_sleep(place, fork);
+        }
+    }
+}
+
+CTH_API cth__popped cth__join_slow(cth_forks forks) {
+    cth__place *place = (cth__place *)forks.deque;
+    cth__fork *fork = forks.top - 1;
+    if (place->chunk != NULL) {
+        if (fork != place->chunk->forks) {
+            return (cth__popped){fork, true};
+        }
+        place->chunk = place->chunk->below;
+        if (place->chunk != NULL) {
+            return (cth__popped){&place->chunk->forks[CTH__FORKS], true};
+        }
+        return (cth__popped){&place->forks[CTH__FORKS], true};
+    }
+    const uint32_t i = (uint32_t)(fork - place->forks);
+    if (i >= place->split) {
+        cth__publish(place, i);
+        return (cth__popped){fork, true};
+    }
+    // relaxed: the compare-and-swap decides; the fork is the thread's own while nobody has it.
+    uint32_t bounds = cth__load(&place->bounds, relaxed);
+    while (CTH__TAIL(bounds) < CTH__SPLIT(bounds)) {
+        // relaxed: it takes nothing over.
+        if (cth__cas(&place->bounds, &bounds, bounds - (1U << 10), relaxed, relaxed)) {
+            // When nothing is left to steal, or a thief has asked meanwhile: come again.
+            const bool more = CTH__TAIL(bounds) < i;
+            if (cth__split_set(place, i, !more) == UINTPTR_MAX && more) {
+                (void)cth__split_set(place, i, true);
+            }
+            return (cth__popped){fork, true};
+        }
+    }
+    cth__fork_await(place, fork);
+    CTH_SIM_READ(*fork);
+    // Nothing is public, so no thief writes the word. relaxed: the next publishing releases.
+    cth__store(&place->bounds, bounds - (1U << 10) - 1, relaxed);
+    (void)cth__split_set(place, i, true);
+    return (cth__popped){fork, false};
+}
+
+CTH_API void cth__fork_run(cth_forks forks, cth__fork *fork) {
+    fork->u.call.status = fork->u.call.fn(forks, fork->u.call.arg);
+}
+
+static cth_status cth__team_main(void *arg) {
+    cth__place *place = (cth__place *)arg;
+    cth__self *self = cth__tls;
+    uint32_t used = 0;
+    self->team = place->team;
+    while (!cth__team_of_parent(place->team)) {
+        if (cth__steal(place, place->forks)) {
+            used = 0;
+        } else if (!cth__spin(self, &used) && !cth__place_sleep(place, NULL)) {
+            break;
+        }
+    }
+    return CTH_OK;
+}
+
+/* Begin a call in a team: the place to work at, or NULL when it should work alone. */
+static cth__place *cth__team_enter(cth_team *team, cth__self *self) {
+    const uint32_t callers = team->places - (team->workers - 1);
+    for (uint32_t i = 0; i < callers; i++) {
+        const uint32_t at = team->workers - 1 + ((self->me >> 8) + i) % callers;
+        cth__place *place = &team->place[at];
+        uint32_t found = 0;
+        // [team.L] acquire: sees the place as the last caller left it; pairs with [team.M].
+        if (!cth__cas(&place->taken, &found, 1, acquire, relaxed)) {
+            continue;
+        }
+        if (!cth__place_ready(place)) {
+            cth__store(&place->taken, 0, relaxed); // relaxed: it was not touched
+            return NULL;
+        }
+        // relaxed: the compare-and-swap below decides.
+        uint32_t used = cth__load(&team->used, relaxed);
+        // relaxed: seen by way of the fences, or by a later look.
+        while (used <= at && !cth__cas(&team->used, &used, at + 1, relaxed, relaxed)) {
+        }
+        cth__place_begin(place, place);
+        (void)cth__split_set(place, 0, team->workers > 1);
+        return place;
+    }
+    return NULL;
+}
+
+/* A team; `common`: the process's own, which is never freed. NULL when memory is lacking. */
+static cth_team *cth__team_new(const cth_team_desc *desc, bool common) {
+    // relaxed: the CPUs were counted before this thread had its record.
+    uint32_t workers = desc->workers != 0 ? desc->workers : cth__load(&cth__g.cpus, relaxed);
+    workers = workers < 1 ? 1 : workers > CTH__TEAM_MOST ? CTH__TEAM_MOST : workers;
+    const uint32_t places = 2 * workers + CTH__TEAM_CALLERS;
+    const size_t size = sizeof(cth_team) + places * sizeof(cth__place);
+    cth_team *team = (cth_team *)cth__alloc(size + workers * sizeof(cth_thread *), common);
+    if (team == NULL) {
+        return NULL;
+    }
+    team->threads = (cth_thread **)((unsigned char *)team + size);
+    team->common = common;
+    team->workers = workers;
+    team->places = places;
+    team->unstarted = workers - 1;
+    team->stack_size = desc->stack_size != 0 ? desc->stack_size : (size_t)1 << 20;
+    team->generation = cth__g.generation;
+    (void)snprintf(team->name, sizeof team->name, "%s-", desc->name != NULL ? desc->name : "Team");
+    // relaxed: not shared yet.
+    cth__store(&team->sleepers, workers - 1, relaxed);
+    cth__store(&team->used, workers - 1, relaxed);
+    for (uint32_t i = 0; i < places; i++) {
+        team->place[i].team = team;
+        cth_rng_seed(&team->place[i].rng, i);
+    }
+    CTH_SIM_WRITE(*team);
+    return team;
+}
+
+/* The team that a call works in: the one given, that which the thread works in, or the process's.
+   NULL when memory is lacking. */
+static cth_team *cth__team_of(cth_team *team, const cth__self *self) {
+    team = team != NULL ? team : self->team;
+    if (team != NULL && !cth__team_of_parent(team)) {
+        return team;
+    }
+    // [team.N] acquire: sees the team; pairs with [team.O].
+    void *found = cth__load(&cth__g.team, acquire);
+    if (found == NULL || cth__team_of_parent((cth_team *)found)) {
+        static const cth_team_desc none = {0};
+        team = cth__team_new(&none, true);
+        // [team.O] release: publishes the team; pairs with [team.N]. acquire on failure: sees
+        // another thread's, as [team.N].
+        if (team == NULL || cth__cas(&cth__g.team, &found, (void *)team, release, acquire)) {
+            return team;
+        }
+        cth__free(team);
+    }
+    team = (cth_team *)found;
+    CTH_SIM_READ(*team);
+    return team;
+}
+
+CTH_API cth_status cth_team_create(cth_team **out, const cth_team_desc *desc) {
+    static const cth_team_desc none = {0};
+    desc = desc != NULL ? desc : &none;
+    if (out == NULL || desc->workers > CTH__TEAM_MOST ||
+        (desc->name != NULL && strlen(desc->name) > CTH__TEAM_NAME)) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    cth_team *team = cth__team_new(desc, false);
+    if (team == NULL) {
+        return CTH_NOMEM;
+    }
+    *out = team;
+    return CTH_OK;
+}
+
+CTH_API void cth_team_release(cth_team *team) {
+    if (team == NULL || cth__self_get() == NULL || cth__team_of_parent(team)) {
+        return;
+    }
+    (void)cth_mutex_lock(&team->mutex);
+    team->shut = true;
+    while (team->sleeping != NULL) {
+        cth__place_wake(team, team->sleeping);
+        (void)cth_mutex_lock(&team->mutex);
+    }
+    (void)cth_mutex_unlock(&team->mutex);
+    cth__under under = cth__under_enter(NULL);
+    for (uint32_t i = 0; i < team->started; i++) {
+        (void)cth_thread_join(team->threads[i], NULL);
+        cth_thread_release(team->threads[i]);
+    }
+    cth__under_leave(&under);
+    for (uint32_t i = 0; i < team->places; i++) {
+        cth__place_free(&team->place[i]);
+    }
+    cth__free(team);
+}
+
+CTH_API uint32_t cth_team_workers(cth_team *team) {
+    const cth__self *self = cth__self_get();
+    team = self != NULL ? cth__team_of(team, self) : NULL;
+    // relaxed: a figure.
+    return team != NULL ? team->workers - cth__load(&team->failed, relaxed) : 1;
+}
+
+/* Have `fn` run as a worker of the team: true; false when there is no place for it. */
+static bool cth__team_run(cth_team *team,
+                          cth__self *self,
+                          cth_fork_fn fn,
+                          void *arg,
+                          cth_status *status) {
+    team = cth__team_of(team, self);
+    cth__place *place = team != NULL ? cth__team_enter(team, self) : NULL;
+    if (place == NULL) {
+        return false;
+    }
+    cth_team *outer = self->team;
+    self->team = team;
+    *status = fn((cth_forks){&place->deque, place->forks}, arg);
+    self->team = outer;
+    // [team.M] release: all that was done at the place; pairs with [team.L].
+    cth__store(&place->taken, 0, release);
+    return true;
+}
+
+/* Whether a call may be made: CTH_OK, CTH_NOMEM or CTH_FORKED. */
+static cth_status cth__team_check(const cth_team *team) {
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    return team != NULL && cth__team_of_parent(team) ? CTH_FORKED : CTH_OK;
+}
+
+/* A loop. */
+typedef struct cth__loop {
+    cth_range_fn fn;
+    void *arg;
+    size_t grain;
+    cth_cancel *token;
+    cth__word stop; // a range has failed
+    cth_mutex mutex;
+    size_t failed; // guarded by the mutex: the least index of a range that failed
+    cth_status status;
+    char error[sizeof(((cth__self *)0)->error)];
+} cth__loop;
+
+/* Call the body, unless the loop has ended. */
+static void cth__loop_call(cth__loop *loop, size_t from, size_t to) {
+    // relaxed: it only saves work.
+    if (cth__load(&loop->stop, relaxed) != 0) {
+        return;
+    }
+    cth__self *self = cth__tls;
+    const char first = self->error[0]; // so the text of an earlier failure is kept
+    self->error[0] = '\0';
+    cth_status status = CTH_CANCELLED;
+    if (loop->token == NULL || cth_cancel_status(loop->token) == CTH_OK) {
+        cth__under under = cth__under_enter(loop->token);
+        status = loop->fn(loop->arg, from, to);
+        cth__under_leave(&under);
+    }
+    if (status != CTH_OK) {
+        (void)cth_mutex_lock(&loop->mutex);
+        if (loop->status == CTH_OK || from < loop->failed) {
+            loop->failed = from;
+            loop->status = status;
+            (void)snprintf(loop->error, sizeof loop->error, "%s",
+                           self->error[0] != '\0' ? self->error : cth_status_text(status));
+        }
+        (void)cth_mutex_unlock(&loop->mutex);
+        cth__store(&loop->stop, 1, relaxed); // relaxed: as above
+    }
+    if (self->error[0] == '\0') {
+        self->error[0] = first;
+    }
+}
+
+typedef struct cth__part {
+    cth__loop *loop;
+    size_t from, to;
+} cth__part;
+
+/* Before a body, which may take long: have idle threads find all forks; or all threads, when bodies
+   may wait for each other. */
+static void cth__offer(cth_forks forks, bool all) {
+    cth__place *place = (cth__place *)forks.deque;
+    // relaxed: a hint.
+    while ((all || cth__load(&place->team->sleepers, relaxed) != 0) && place->chunk == NULL &&
+           place->team->workers > 1 && !cth__team_of_parent(place->team) &&
+           place->split < (uint32_t)(forks.top - place->forks)) {
+        cth__publish(place, (uint32_t)(forks.top - place->forks));
+    }
+}
+
+static bool cth__loop_part(cth_forks forks, cth__part part);
+CTH_FORK_OF(bool, cth__part, cth__loop_part);
+
+static bool cth__loop_part(cth_forks forks, cth__part part) {
+    if (part.to - part.from <= part.loop->grain) {
+        cth__offer(forks, part.loop->grain == 1);
+        cth__loop_call(part.loop, part.from, part.to);
+        return true;
+    }
+    const size_t middle = part.from + (part.to - part.from) / 2;
+    cth__loop_part_fork(&forks, (cth__part){part.loop, middle, part.to});
+    (void)cth__loop_part(forks, (cth__part){part.loop, part.from, middle});
+    return cth__loop_part_join(&forks);
+}
+
+static cth_status cth__loop_run(cth_forks forks, void *arg) {
+    (void)cth__loop_part(forks, *(const cth__part *)arg);
+    return CTH_OK;
+}
+
+CTH_API cth_status
+cth_parallel_for(cth_team *team, size_t n, size_t grain, cth_range_fn fn, void *arg) {
+    cth_status status = fn != NULL ? cth__team_check(team) : CTH_INVALID;
+    if (status != CTH_OK || n == 0) {
+        return status;
+    }
+    cth__self *self = cth__tls;
+    cth__loop loop = {.fn = fn, .arg = arg, .grain = grain, .token = self->token};
+    cth_team *outer = self->team;
+    self->team = team != NULL ? team : outer; // for calls in the bodies
+    size_t done = 0;
+    if (grain == 0) {
+        size_t least = 1; // what takes a part of CTH__SHORT
+        if (n >= 32) {
+            done = n / 32 < 64 ? n / 32 : 64;
+            const cth_time began = cth__clock();
+            cth__loop_call(&loop, 0, done);
+            const cth_time took = cth__clock() - began; // 0 in the simulator
+            if (took > 0 && took < CTH__SHORT) {
+                least = done * (size_t)CTH__SHORT / (size_t)took / 4;
+                if ((n - done) / done < (size_t)(CTH__SHORT / took)) {
+                    cth__loop_call(&loop, done, n);
+                    done = n;
+                }
+            }
+        }
+        loop.grain = (n - done) / ((size_t)64 * cth_team_workers(team));
+        loop.grain = loop.grain > least ? loop.grain : least > 1 ? least : 1;
+    }
+    cth__part part = {&loop, done, n};
+    if (n - done <= loop.grain || !cth__team_run(team, self, cth__loop_run, &part, &status)) {
+        while (part.from < n) {
+            part.to = n - part.from <= loop.grain ? n : part.from + loop.grain;
+            cth__loop_call(&loop, part.from, part.to);
+            part.from = part.to;
+        }
+    }
+    self->team = outer;
+    if (loop.status != CTH_OK) {
+        memcpy(self->error, loop.error, sizeof loop.error);
+    }
+    return loop.status;
+}
+
+static cth_status cth__invoke_range(void *arg, size_t from, size_t to) {
+    const cth_call *calls = (const cth_call *)arg;
+    cth_status status = CTH_OK;
+    for (size_t i = from; i < to && status == CTH_OK; i++) {
+        status = calls[i].fn(calls[i].arg);
+    }
+    return status;
+}
+
+CTH_API cth_status cth_invoke(cth_team *team, const cth_call *calls, size_t n) {
+    if (calls == NULL && n != 0) {
+        return CTH_INVALID;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (calls[i].fn == NULL) {
+            return CTH_INVALID;
+        }
+    }
+    return cth_parallel_for(team, n, 1, cth__invoke_range, (void *)(uintptr_t)calls);
+}
+
+/* A reduction or scan: each part of the indices has its accumulator. */
+typedef struct cth__parts {
+    const cth_reduction *how;
+    cth_status (*write)(void *arg, size_t from, size_t to, void *before);
+    void *arg;
+    size_t n, parts, stride;
+    unsigned char *accs;
+} cth__parts;
+
+/* Where a part begins: the first n % parts have one index more. */
+static size_t cth__part_begin(const cth__parts *p, size_t i) {
+    const size_t more = p->n % p->parts;
+    return i * (p->n / p->parts) + (i < more ? i : more);
+}
+
+static cth_status cth__parts_range(void *arg, size_t from, size_t to) {
+    const cth__parts *p = (const cth__parts *)arg;
+    cth_status status = CTH_OK;
+    for (size_t i = from; i < to && status == CTH_OK; i++) {
+        void *acc = p->accs + i * p->stride;
+        const size_t begin = cth__part_begin(p, i), end = cth__part_begin(p, i + 1);
+        status = p->write != NULL ? p->write(p->arg, begin, end, acc)
+                                  : p->how->range(p->arg, begin, end, acc);
+    }
+    return status;
+}
+
+/* Cut n indices into parts, with `more` accumulators beside theirs, in `p->accs`: `stack`, of
+   `room` bytes, or allocated. */
+static cth_status cth__parts_init(cth__parts *p,
+                                  cth_team *team,
+                                  const cth_reduction *how,
+                                  size_t n,
+                                  void *arg,
+                                  size_t more,
+                                  void *stack,
+                                  size_t room) {
+    if (how == NULL || how->range == NULL || how->join == NULL || how->size == 0) {
+        return CTH_INVALID;
+    }
+    const cth_status status = cth__team_check(team);
+    if (status != CTH_OK) {
+        return status;
+    }
+    const size_t mask = sizeof(max_align_t) - 1;
+    *p = (cth__parts){.how = how, .arg = arg, .n = n, .stride = (how->size + mask) & ~mask};
+    p->parts = n < 512 ? n : 512;
+    if (how->grain != 0) {
+        p->parts = n / how->grain + (n % how->grain != 0);
+    }
+    if (how->size > SIZE_MAX / 2 || p->parts > SIZE_MAX / 2 / p->stride - more) {
+        return CTH_INVALID;
+    }
+    const size_t size = (p->parts + more) * p->stride;
+    p->accs = (unsigned char *)(size <= room ? stack : cth__alloc_raw(size, false));
+    if (p->accs == NULL) {
+        return CTH_NOMEM;
+    }
+    for (size_t i = 0; i < p->parts + more; i++) {
+        if (how->identity != NULL) {
+            memcpy(p->accs + i * p->stride, how->identity, how->size);
+        } else {
+            memset(p->accs + i * p->stride, 0, how->size);
+        }
+    }
+    return CTH_OK;
+}
+
+CTH_API cth_status
+cth_reduce(cth_team *team, size_t n, const cth_reduction *how, void *arg, void *result) {
+    max_align_t stack[8192 / sizeof(max_align_t)];
+    cth__parts p;
+    cth_status status = cth__parts_init(&p, team, how, n, arg, n == 0, stack, sizeof stack);
+    if (status != CTH_OK) {
+        return status;
+    }
+    status = cth_parallel_for(team, p.parts, 0, cth__parts_range, &p);
+    if (status == CTH_OK) {
+        for (size_t i = 1; i < p.parts; i++) {
+            how->join(arg, p.accs, p.accs + i * p.stride);
+        }
+        memcpy(result, p.accs, how->size);
+    }
+    if (p.accs != (unsigned char *)stack) {
+        cth__free(p.accs);
+    }
+    return status;
+}
+
+CTH_API cth_status cth_scan(cth_team *team,
+                            size_t n,
+                            const cth_reduction *how,
+                            cth_status (*write)(void *arg, size_t from, size_t to, void *before),
+                            void *arg) {
+    max_align_t stack[8192 / sizeof(max_align_t)];
+    cth__parts p;
+    cth_status status = write == NULL
+                            ? CTH_INVALID
+                            : cth__parts_init(&p, team, how, n, arg, 2, stack, sizeof stack);
+    if (status != CTH_OK) {
+        return status;
+    }
+    // Accumulator i + 1 gets part i, without the last part, which is before nothing.
+    unsigned char *const accs = p.accs, *const spare = accs + (p.parts + 1) * p.stride;
+    p.accs += p.stride;
+    status = cth_parallel_for(team, n == 0 ? 0 : p.parts - 1, 0, cth__parts_range, &p);
+    p.accs = accs;
+    if (status == CTH_OK) {
+        for (size_t i = 1; i < p.parts; i++) {
+            unsigned char *const acc = accs + i * p.stride;
+            memcpy(spare, acc - p.stride, how->size);
+            how->join(arg, spare, acc);
+            memcpy(acc, spare, how->size);
+        }
+        p.write = write;
+        status = cth_parallel_for(team, p.parts, 0, cth__parts_range, &p);
+    }
+    if (accs != (unsigned char *)stack) {
+        cth__free(accs);
+    }
+    return status;
+}
+
+static bool cth__less_any(const cth__sorting *s, const void *a, const void *b) {
+    return s->compare(a, b) < 0;
+}
+
+CTH__SORTS(cth__sort_any_, s->size, cth__less_any)
+CTH__SORTS(cth__sort_4_, 4, cth__less_any)
+CTH__SORTS(cth__sort_8_, 8, cth__less_any)
+
+typedef struct cth__sort_call {
+    void (*sort)(cth_forks forks, cth__sorting *s);
+    cth__sorting *s;
+} cth__sort_call;
+
+static cth_status cth__sort_root(cth_forks forks, void *arg) {
+    const cth__sort_call *call = (const cth__sort_call *)arg;
+    call->sort(forks, call->s);
+    return CTH_OK;
+}
+
+/* Run a sort in a team, or alone; with a buffer as large as the array if it is stable. */
+CTH_API cth_status cth__sort_run(cth_team *team,
+                                 void (*sort)(cth_forks forks, cth__sorting *s),
+                                 cth__sorting *s,
+                                 bool stable) {
+    cth_status status = cth__team_check(team);
+    if (status != CTH_OK || s->n < 2) {
+        return status;
+    }
+    if (stable) {
+        s->buffer = cth__alloc_raw(s->n * s->size, false);
+        if (s->buffer == NULL) {
+            return CTH_NOMEM;
+        }
+    }
+    for (size_t n = s->n; n > 0; n >>= 1) {
+        s->bad++;
+    }
+    cth__sort_call call = {sort, s};
+    if (s->n <= CTH__SORT_PART || !cth__team_run(team, cth__tls, cth__sort_root, &call, &status)) {
+        (void)cth__sort_root((cth_forks){NULL, NULL}, &call);
+    }
+    cth__free(s->buffer);
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_sort(cth_team *team,
+                            void *base,
+                            size_t n,
+                            size_t size,
+                            int (*compare)(const void *a, const void *b)) {
+    if (compare == NULL || size == 0 || n > SIZE_MAX / size) {
+        return CTH_INVALID;
+    }
+    cth__sorting s = {base, NULL, n, size, compare, 0, false};
+    return cth__sort_run(team,
+                         size == 4   ? cth__sort_4_quick
+                         : size == 8 ? cth__sort_8_quick
+                                     : cth__sort_any_quick,
+                         &s, false);
+}
+
+CTH_API cth_status cth_stable_sort(cth_team *team,
+                                   void *base,
+                                   size_t n,
+                                   size_t size,
+                                   int (*compare)(const void *a, const void *b)) {
+    if (compare == NULL || size == 0 || n > SIZE_MAX / size) {
+        return CTH_INVALID;
+    }
+    cth__sorting s = {base, NULL, n, size, compare, 0, false};
+    return cth__sort_run(team,
+                         size == 4   ? cth__sort_4_merge
+                         : size == 8 ? cth__sort_8_merge
+                                     : cth__sort_any_merge,
+                         &s, true);
+}
+
+CTH_API cth_status cth_parallel(cth_team *team, cth_fork_fn fn, void *arg) {
+    cth_status status = fn != NULL ? cth__team_check(team) : CTH_INVALID;
+    if (status != CTH_OK || cth__team_run(team, cth__tls, fn, arg, &status)) {
+        return status;
+    }
+    // Alone, at a place that nobody else knows.
+    cth_team lone = {.workers = 1, .generation = cth__g.generation};
+    cth__place place = {.team = &lone};
+    if (!cth__place_ready(&place)) {
+        return CTH_NOMEM;
+    }
+    (void)cth__split_set(&place, 0, false);
+    cth__self *self = cth__tls;
+    cth_team *outer = self->team;
+    self->team = team != NULL ? team : outer;
+    status = fn((cth_forks){&place.deque, place.forks}, arg);
+    self->team = outer;
+    cth__place_free(&place);
+    return status;
 }
 
 #endif /* implementation */

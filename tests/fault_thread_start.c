@@ -262,6 +262,40 @@ static void on_signal_fails(void) {
     CHECK_STATUS(cth_cancel_destroy(&token), CTH_OK);
 }
 
+/* A team works with the threads it gets, and says how many they are. */
+static atomic_int indices;
+
+static cth_status counts(void *arg, size_t from, size_t to) {
+    (void)arg;
+    atomic_fetch_add(&indices, (int)(to - from));
+    return cth_sleep(CTH_US(100));
+}
+
+static void team_of_fewer(void) {
+    const size_t before = cth_thread_count();
+    for (int n = ALWAYS; n < 3; n += n == ALWAYS ? 2 : 1) {
+        cth_team *team = NULL;
+        CHECK_STATUS(cth_team_create(&team, &(cth_team_desc){.workers = 4}), CTH_OK);
+        CHECK_EQ(cth_team_workers(team), 4);
+        atomic_store(&starts_left, n);
+        atomic_store(&starts_seen, 0);
+        do {
+            atomic_store(&indices, 0);
+            errno = 77;
+            CHECK_STATUS(cth_parallel_for(team, 40, 1, counts, NULL), CTH_OK);
+            CHECK_EQ(errno, 77);
+            CHECK_EQ(atomic_load(&indices), 40);
+        } while (atomic_load(&starts_seen) < 3);
+        CHECK_EQ(cth_team_workers(team), n == ALWAYS ? 1 : 3);
+        CHECK_EQ(cth_thread_count(), before + (n == ALWAYS ? 0 : 2));
+        CHECK_STATUS(cth_parallel_for(team, 40, 1, counts, NULL), CTH_OK);
+        CHECK_EQ(atomic_load(&starts_seen), 3); // it does not ask again
+        cth_team_release(team);
+        CHECK_EQ(cth_thread_count(), before);
+        atomic_store(&starts_left, NEVER);
+    }
+}
+
 /* In a child with another user's limit of one process, where the system really says no. Root is
    never refused, so root becomes somebody else first; where that is not possible or the limit is
    not kept there is nothing to see. */
@@ -321,6 +355,7 @@ int main(int argc, char **argv) {
         TEST(detached_before),
         TEST(spawn_in_a_thread_fails),
         TEST(on_signal_fails),
+        TEST(team_of_fewer),
         TEST(system_refuses),
     };
     if (test_child_mode(argc, argv) != NULL) {

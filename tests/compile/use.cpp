@@ -129,6 +129,93 @@ static bool tasks() {
     return got == 6 && twice[0] + twice[1] + twice[2] == 12;
 }
 
+static cth_status adds(void *, size_t from, size_t to, void *acc) {
+    for (size_t i = from; i < to; i++) {
+        *static_cast<size_t *>(acc) += i;
+    }
+    return CTH_OK;
+}
+
+static void joins(void *, void *left, const void *right) {
+    *static_cast<size_t *>(left) += *static_cast<const size_t *>(right);
+}
+
+static cth_status squares(void *arg, size_t from, size_t to) {
+    for (size_t i = from; i < to; i++) {
+        static_cast<int *>(arg)[i] *= static_cast<int *>(arg)[i];
+    }
+    return CTH_OK;
+}
+
+static cth_status writes_sums(void *arg, size_t from, size_t to, void *before) {
+    for (size_t i = from; i < to; i++) {
+        *static_cast<size_t *>(before) += i;
+        static_cast<int *>(arg)[i] = static_cast<int>(*static_cast<size_t *>(before));
+    }
+    return CTH_OK;
+}
+
+static int compare(const void *a, const void *b) {
+    return *static_cast<const int *>(a) - *static_cast<const int *>(b);
+}
+
+static long fib(cth_forks forks, int n);
+CTH_FORK_OF(long, int, fib);
+
+static long fib(cth_forks forks, int n) {
+    if (n < 2) {
+        return n;
+    }
+    fib_fork(&forks, n - 1);
+    const long other = fib(forks, n - 2);
+    return fib_join(&forks) + other;
+}
+
+static cth_status forks_fib(cth_forks forks, void *arg) {
+    *static_cast<long *>(arg) = fib(forks, 10);
+    return CTH_CLOSED;
+}
+
+static cth_status forks(cth_forks forks, void *arg) {
+    long numbers[2] = {};
+    cth_fork(&forks, forks_fib, &numbers[0]);
+    if (forks_fib(forks, &numbers[1]) != CTH_CLOSED || cth_join(&forks) != CTH_CLOSED) {
+        return CTH_FAILED;
+    }
+    *static_cast<long *>(arg) = numbers[0] + numbers[1];
+    return CTH_OK;
+}
+
+/* A loop, a reduction, a scan, sorts, forks. */
+static bool parallel() {
+    cth_team *team;
+    cth_team_desc desc = {};
+    cth_reduction how = {};
+    const cth_call calls[2] = {{tick, &go}, {tick, &go}};
+    int numbers[100] = {}, sums[100] = {};
+    size_t sum = 0;
+    long got = 0;
+    desc.workers = 2;
+    how.size = sizeof sum;
+    how.range = adds;
+    how.join = joins;
+    for (int i = 0; i < 100; i++) {
+        numbers[i] = 100 - i;
+    }
+    if (cth_team_create(&team, &desc) != CTH_OK || cth_team_workers(team) != 2 ||
+        cth_parallel_for(team, 100, 7, squares, numbers) != CTH_OK ||
+        cth_invoke(team, calls, 2) != CTH_OK || cth_event_clear(&go) != CTH_OK ||
+        cth_reduce(team, 100, &how, NULL, &sum) != CTH_OK || sum != 4950 ||
+        cth_scan(team, 100, &how, writes_sums, sums) != CTH_OK || sums[99] != 4950 ||
+        cth_sort(team, numbers, 100, sizeof(int), compare) != CTH_OK || numbers[99] != 10000 ||
+        cth_stable_sort(team, numbers, 100, sizeof(int), compare) != CTH_OK || numbers[0] != 1 ||
+        cth_parallel(team, forks, &got) != CTH_OK || got != 110) {
+        return false;
+    }
+    cth_team_release(team);
+    return true;
+}
+
 int main() {
     size_t count_c = 0, count_cxx = 0;
     const size_t *c = layout_c(&count_c), *cxx = layout_cxx(&count_cxx);
@@ -137,7 +224,7 @@ int main() {
         return 1;
     }
 
-    if (!messages() || !tasks()) {
+    if (!messages() || !tasks() || !parallel()) {
         return 10;
     }
 

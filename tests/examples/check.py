@@ -16,6 +16,7 @@ failure to stderr, or does not end.
 """
 
 import argparse
+import functools
 import os
 import re
 import select
@@ -24,6 +25,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -742,6 +744,58 @@ def log_pipeline(run):
     need(summaries >= 1, "more than a second, and no summary")
     need(summaries == 1 or not run.sim, "%d summaries in 1.2 s" % summaries)
     run.at_least(1.2)
+
+
+@functools.lru_cache(maxsize=None)
+def mandelbrot_letter(row, column):
+    """What stands at this place of the picture of 72 x 24 letters."""
+    c = complex(-2.1 + 3.0 * (column + 0.5) / 72, -1.2 + 2.4 * (row + 0.5) / 24)
+    z, n = 0j, 0
+    while n < 1000 and z.real * z.real + z.imag * z.imag <= 4:
+        z = complex(z.real * z.real - z.imag * z.imag + c.real, 2 * z.real * z.imag + c.imag)
+        n += 1
+    return "#" if n == 1000 else " .,:;+*%@"[min(n // 2, 8)]
+
+
+def need_rows_and_threads(line, rows):
+    match = re.fullmatch(r"(\d+) rows by (\d+) of (\d+) threads", line)
+    need(match and int(match[1]) == rows, "no line with %d rows" % rows)
+    need(1 <= int(match[2]) <= int(match[3]), "more threads than there are")
+
+
+def mandelbrot_file(exe):
+    """The large picture: its size, and its lower half mirrors the upper one."""
+    with tempfile.TemporaryDirectory() as folder:
+        name = os.path.join(folder, "set.ppm")
+        done = subprocess.run([exe, name], stdout=subprocess.PIPE, text=True, timeout=REAL_LIMIT,
+                              check=True)
+        with open(name, "rb") as file:
+            data = file.read()
+    need_rows_and_threads(done.stdout.strip(), 1000)
+    head, row = b"P6\n1500 1000\n255\n", 3 * 1500
+    need(data.startswith(head) and len(data) == len(head) + 1000 * row, "no picture of that size")
+    rows = [data[at:at + row] for at in range(len(head), len(data), row)]
+    differ = sum(a != b for a, b in zip(b"".join(rows[:500]), b"".join(reversed(rows[500:]))))
+    need(differ <= len(data) // 100, "the halves differ at %d places" % differ)
+    need(len(set(data)) > 100, "hardly a picture")
+
+
+@entry("beyond/mandelbrot", also=mandelbrot_file)
+def mandelbrot(run):
+    need(len(run.lines) == 25 and all(len(line) == 72 for line in run.lines[:24]), "its size")
+    wrong = sum(run.lines[row][column] != mandelbrot_letter(row, column)
+                for row in range(24) for column in range(72))
+    need(wrong <= 8, "%d letters are wrong" % wrong)  # where rounding decides
+    need_rows_and_threads(run.lines[24], 24)
+
+
+@entry("beyond/parallel_sort", args=["300000"], sim_args=["9000"])
+def parallel_sort(run):
+    need(len(run.lines) == 5, "five lines")
+    for line, what in zip(run.lines, ("qsort", "cth_sort", "sort_ints", "cth_stable_sort")):
+        need(re.fullmatch(what + r": \d+\.\d ms", line), "no time of %s" % what)
+    need(re.fullmatch(r"(300000|9000) numbers, [1-9]\d* threads: all the same", run.lines[4]),
+         "the results")
 
 
 class Client:
