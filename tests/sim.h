@@ -27,6 +27,11 @@
 #  include <sanitizer/asan_interface.h>
 #endif
 
+#ifndef CTH__FIBERS // the implementation is in cmake/kit.c
+extern const bool sim_fibers;
+#  define CTH__FIBERS sim_fibers
+#endif
+
 #define SIM_WAITS (CTH_SIM_TIMEOUTS | CTH_SIM_SPURIOUS)
 #define SIM_ALL   (SIM_WAITS | CTH_SIM_ALLOC | CTH_SIM_THREADS)
 
