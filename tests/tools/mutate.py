@@ -58,6 +58,8 @@ FIRST = {
 FIRST["future"] = ("sim_executor",)
 # Names that are false in the simulator build as tested.
 UNDEFINED = ("CTHREADS_DEBUG", "__cplusplus")
+# Which part of the schedules is enough to see which mutants a program reaches.
+FIRST_RUN = 0.3
 # Longer, in seconds, than any program takes.
 LONGEST = 1000
 
@@ -450,6 +452,10 @@ def no_core():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def factor_asked():
+    return float(os.environ.get("SIM_FACTOR", "1"))
+
+
 class Programs:
     """The simulator programs, compiled with all mutants in them, each when it is first needed."""
 
@@ -489,10 +495,11 @@ class Programs:
         path = self.folder / f"{name}.reached"
         start = time.monotonic()
         if name not in self.failing:
-            failure = self.run(name, 0, 300, {"MUTANT_REACHED": str(path)})
+            more = {"MUTANT_REACHED": str(path), "SIM_FACTOR": str(FIRST_RUN * factor_asked())}
+            failure = self.run(name, 0, 300, more)
             if failure:
                 self.failing[name] = f"fails without a mutant: {failure}"
-        self.seconds[name] = time.monotonic() - start
+        self.seconds[name] = (time.monotonic() - start) / FIRST_RUN
         lines = path.read_text(encoding="utf-8").split() if path.is_file() else []
         self.reached[name] = {int(n) for n in lines}
 
@@ -543,12 +550,12 @@ def judge(programs, mutant, deeper):
     """How a mutant ended: (killed, text)."""
     reached = False
     for factor in [1] + ([deeper] if deeper > 1 else []):
-        schedules = str(factor * float(os.environ.get("SIM_FACTOR", "1")))
+        schedules = str(factor * factor_asked())
         for name in programs.order(mutant):
             if not programs.reaches(name, mutant.number):
                 continue
             reached = True
-            limit = 20 + 15 * programs.seconds[name] * factor
+            limit = 60 + 15 * programs.seconds[name] * factor
             how = programs.run(name, mutant.number, limit, {"SIM_FACTOR": schedules})
             if how:
                 times = f", {factor} times as long" if factor > 1 else ""
