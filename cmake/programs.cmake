@@ -54,17 +54,17 @@ function(cth_flags target)
 endfunction()
 
 # cth_needs_own(<variable> <source>): whether a program needs an implementation of its own: it looks
-# into it (private names other than these of the API part), configures it by macros, or is a variant
-# of another file.
+# into it (private names other than these of the API part), configures it by macros, or gets it from
+# a file that it includes, which may do either.
 function(cth_needs_own variable source)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
   file(READ "${source}" text)
   string(REGEX REPLACE
     "cth__(word|load|store|swap|add|sub|or|and|cas|cas_weak|fence)[^a-z_]|CTH__HAS_THREADS_H" ""
     text "${text}")
-  string(REGEX REPLACE "# *define CTHREADS_IMPLEMENTATION" "" text "${text}")
+  string(REGEX REPLACE "# *define CTHREADS_IMPLEMENTATION" "the kit" rest "${text}")
   set(${variable} OFF PARENT_SCOPE)
-  if(text MATCHES "cth__|CTH__|# *define (CTHREADS_|CTH_[A-Z])|# *include \"[a-z_]*\\.c\"")
+  if(rest STREQUAL text OR rest MATCHES "cth__|CTH__|# *define (CTHREADS_|CTH_[A-Z])")
     set(${variable} ON PARENT_SCOPE)
   endif()
 endfunction()
