@@ -133,7 +133,10 @@ static inline void sim_found(const char *name, sim_fn fn, unsigned faults, const
         CHECK_STATUS(cth_sim_run(&desc, fn, NULL), CTH_OK);
         sim_count(&desc);
         planted = true;
-        desc.schedules = CTH__FIBERS ? 20000 : 3000;
+        // The search need not find it; where it would be cut short it is of less use.
+        desc.schedules = strategy == CTH_SIM_EXHAUSTIVE && !sim_whole() ? 2000
+                         : CTH__FIBERS                                  ? 20000
+                                                                        : 3000;
         desc.quiet = true;
         const cth_status status = cth_sim_run(&desc, fn, NULL);
         sim_count(&desc);
