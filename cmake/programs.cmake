@@ -106,6 +106,8 @@ function(cth_add_test name label timeout)
     set(processors 2)
   elseif(label STREQUAL "stress")
     set(cost 1000)
+  elseif(label MATCHES "^(model|example)$") # long, or asleep: so that the end need not wait for one
+    set(cost 100)
   endif()
   add_test(NAME ${name} COMMAND ${ARGN})
   set_tests_properties(${name} PROPERTIES
