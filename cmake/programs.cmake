@@ -32,15 +32,13 @@ if(CTHREADS_SANITIZE)
        "TEST_TIMEOUT=4")
 endif()
 
-# cth_program(<target> <source> [SIM]): one program from one file, as strict as the header.
-function(cth_program target source)
-  cmake_parse_arguments(PARSE_ARGV 2 arg "SIM" "" "")
-  add_executable(${target} "${source}")
+# cth_flags(<target> [SIM]): as strict as the header, and with the switches of the preset.
+function(cth_flags target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "SIM" "" "")
   target_link_libraries(${target} PRIVATE cthreads::cthreads)
   set_target_properties(${target} PROPERTIES
     C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
   target_compile_options(${target} PRIVATE ${cth_strict} ${cth_sanitize})
-  target_link_options(${target} PRIVATE ${cth_sanitize})
   # With '=', as by `#define NAME` in a file, so that a file may define the same again.
   if(CTHREADS_PORTABLE_PARK)
     target_compile_definitions(${target} PRIVATE "CTHREADS_PORTABLE_PARK=")
@@ -55,6 +53,48 @@ function(cth_program target source)
   endif()
 endfunction()
 
+# cth_needs_own(<variable> <source>): whether a program needs an implementation of its own: it looks
+# into it (private names other than these of the API part), configures it by macros, or gets it from
+# a file that it includes, which may do either.
+function(cth_needs_own variable source)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${source}")
+  file(READ "${source}" text)
+  string(REGEX REPLACE
+    "cth__(word|load|store|swap|add|sub|or|and|cas|cas_weak|fence)[^a-z_]|CTH__HAS_THREADS_H" ""
+    text "${text}")
+  string(REGEX REPLACE "# *define CTHREADS_IMPLEMENTATION" "the kit" rest "${text}")
+  set(${variable} OFF PARENT_SCOPE)
+  if(rest STREQUAL text OR rest MATCHES "cth__|CTH__|# *define (CTHREADS_|CTH_[A-Z])")
+    set(${variable} ON PARENT_SCOPE)
+  endif()
+endfunction()
+
+# cth_program(<target> <source> [SIM]): one program from one file. It defines CTHREADS_IMPLEMENTATION,
+# so that it can be compiled alone; but what takes longest is compiled once for all programs here that
+# do not need their own: they take the implementation for included already.
+function(cth_program target source)
+  cmake_parse_arguments(PARSE_ARGV 2 arg "SIM" "" "")
+  set(sim "")
+  set(kit cth_kit)
+  if(arg_SIM)
+    set(sim SIM)
+    set(kit cth_kit_sim)
+  endif()
+  cmake_path(ABSOLUTE_PATH source)
+  add_executable(${target} "${source}")
+  cth_flags(${target} ${sim})
+  target_link_options(${target} PRIVATE ${cth_sanitize})
+  cth_needs_own(own "${source}")
+  if(NOT own)
+    if(NOT TARGET ${kit})
+      add_library(${kit} OBJECT "${PROJECT_SOURCE_DIR}/cmake/kit.c")
+      cth_flags(${kit} ${sim})
+    endif()
+    target_compile_definitions(${target} PRIVATE "CTH_CTHREADS_IMPL_INCLUDED=")
+    target_link_libraries(${target} PRIVATE ${kit})
+  endif()
+endfunction()
+
 # cth_add_test(<name> <label> <timeout in seconds> <command>...): a test that may say by exit
 # status 77 that something it needs is missing; CTest then lists it as skipped, not as passed.
 # The presets run 8 at a time, for most tests mostly sleep; the others count for two. Those that run
@@ -66,6 +106,8 @@ function(cth_add_test name label timeout)
     set(processors 2)
   elseif(label STREQUAL "stress")
     set(cost 1000)
+  elseif(label MATCHES "^(model|example)$") # long, or asleep: so that the end need not wait for one
+    set(cost 100)
   endif()
   add_test(NAME ${name} COMMAND ${ARGN})
   set_tests_properties(${name} PROPERTIES

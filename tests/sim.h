@@ -27,6 +27,11 @@
 #  include <sanitizer/asan_interface.h>
 #endif
 
+#ifndef CTH__FIBERS // the implementation is in cmake/kit.c
+extern const bool sim_fibers;
+#  define CTH__FIBERS sim_fibers
+#endif
+
 #define SIM_WAITS (CTH_SIM_TIMEOUTS | CTH_SIM_SPURIOUS)
 #define SIM_ALL   (SIM_WAITS | CTH_SIM_ALLOC | CTH_SIM_THREADS)
 
@@ -58,13 +63,21 @@ static inline void sim_count(const cth_sim_desc *desc) {
     sim_totals.schedules[desc->strategy] += desc->report->schedules;
 }
 
+static inline double sim_factor(void) {
+    const char *factor = getenv("SIM_FACTOR");
+    return factor != NULL ? strtod(factor, NULL) : 1.0;
+}
+
 /* SIM_FACTOR multiplies; where threads cannot be fibers (ThreadSanitizer, i386) there is time for a
    tenth. */
 static inline uint64_t sim_scaled(uint64_t schedules) {
-    const char *factor = getenv("SIM_FACTOR");
-    const double scaled = (double)schedules * (factor != NULL ? strtod(factor, NULL) : 1.0) *
-                          (CTH__FIBERS && !SIM_ASAN ? 1.0 : 0.1);
+    const double scaled = (double)schedules * sim_factor() * (CTH__FIBERS && !SIM_ASAN ? 1.0 : 0.1);
     return scaled < 1 ? 1 : (uint64_t)scaled;
+}
+
+/* Whether a search that should be complete is: else only its beginning. */
+static inline bool sim_whole(void) {
+    return CTH__FIBERS && !SIM_ASAN && sim_factor() >= 1;
 }
 
 static const char *const sim_strategies[] = {"random", "PCT", "exhaustive"};
@@ -86,7 +99,7 @@ static inline void sim_run(const char *name,
     printf("     %s: %s, %llu schedules, %llu steps%s\n", name, sim_strategies[strategy],
            (unsigned long long)report.schedules, (unsigned long long)report.steps,
            report.complete ? ", complete" : "");
-    if (strategy == CTH_SIM_EXHAUSTIVE && CTH__FIBERS && !SIM_ASAN) {
+    if (strategy == CTH_SIM_EXHAUSTIVE && sim_whole()) {
         CHECK(report.complete || getenv("CTHREADS_SIM_SEED") != NULL);
         sim_totals.complete++;
     }
@@ -120,7 +133,10 @@ static inline void sim_found(const char *name, sim_fn fn, unsigned faults, const
         CHECK_STATUS(cth_sim_run(&desc, fn, NULL), CTH_OK);
         sim_count(&desc);
         planted = true;
-        desc.schedules = CTH__FIBERS ? 20000 : 3000;
+        // The search need not find it; where it would be cut short it is of less use.
+        desc.schedules = strategy == CTH_SIM_EXHAUSTIVE && !sim_whole() ? 2000
+                         : CTH__FIBERS                                  ? 20000
+                                                                        : 3000;
         desc.quiet = true;
         const cth_status status = cth_sim_run(&desc, fn, NULL);
         sim_count(&desc);
@@ -165,10 +181,11 @@ static inline void sim_begin(void) {
     }
 }
 
-/* Every schedule with at most two preemptions, one old value seen, and one fault. */
+/* Every schedule with at most two preemptions, one old value seen, and one fault; the first of them
+   when SIM_FACTOR asks for fewer schedules. */
 static inline void sim_complete(const char *name, sim_fn fn, unsigned faults) {
     sim_calm = true;
-    sim_run(name, fn, faults, CTH_SIM_EXHAUSTIVE, CTH__FIBERS && !SIM_ASAN ? 50000000 : 2000);
+    sim_run(name, fn, faults, CTH_SIM_EXHAUSTIVE, sim_whole() ? 50000000 : 2000);
     sim_calm = false;
 }
 #define SIM_COMPLETE(fn, faults) sim_complete(#fn, (fn), (faults))

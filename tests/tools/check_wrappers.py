@@ -199,7 +199,21 @@ def check(text):
     yield from check_words(header)
 
 
+def shortened(text):
+    """The header, whole where the self-test plants most; of the other sections only the banners.
+    All of it, forty times, would take a third of a minute."""
+    header = Header(text)
+    kept = []
+    for section in header.sections:
+        lines = header.lines[section.first - 1 : section.end - 1]  # the rule above belongs to it
+        if section.name not in ("mutex", "atomic"):
+            lines = lines[: next(n for n, line in enumerate(lines) if "*/" in line) + 1]
+        kept += lines
+    return "\n".join(kept + ["/*", "*/"])
+
+
 def self_test(text):
+    text = shortened(text)
     header = Header(text)
 
     def insert(code, tag="impl:mutex"):

@@ -24,8 +24,9 @@ A mutant that survives is accepted when its line, or the comment above its line 
 says `slack: <why it is stronger than needed>`; `slack(acquire->relaxed): why` is for that change
 alone. A slack whose mutants are all killed is stale, which is a failure too.
 
-All mutants are compiled into each program at once, switched by the environment variable MUTANT:
-compiling takes half a minute in all. A first run notes which program reaches which mutant.
+All mutants are compiled into each program at once, switched by the environment variable MUTANT. A
+program is built when a mutant first gets to it, those of the mutant's section before others; a
+first run notes which mutants it reaches.
 SIM_FACTOR multiplies the number of schedules, as everywhere.
 """
 
@@ -54,8 +55,13 @@ FIRST = {
     section: ("sim_cond", "sim_mutex", "sim_event", "sim_sem", "sim_rwlock")
     for section in ("wait", "memory", "self")
 }
+FIRST["future"] = ("sim_executor",)
 # Names that are false in the simulator build as tested.
 UNDEFINED = ("CTHREADS_DEBUG", "__cplusplus")
+# Which part of the schedules is enough to see which mutants a program reaches.
+FIRST_RUN = 0.3
+# Longer, in seconds, than any program takes.
+LONGEST = 1000
 
 WRAPPER = re.compile(r"\bcth__(?:load|store|swap|add|sub|or|and|cas_weak|cas|fence)\s*\(")
 ORDER = re.compile(r"\b(acquire|release|acq_rel|seq_cst)\b")
@@ -85,13 +91,21 @@ WAKES = {
     "cth__give": "(void)0",
     "cth__fence_light": "(void)0",
     "cth__fence_heavy": "(void)0",
+    # The sections above the locks wake by these.
+    "cth_cond_notify": "CTH_OK",
+    "cth_cond_notify_all": "CTH_OK",
+    "cth_event_set": "CTH_OK",
+    "cth_sem_release": "CTH_OK",
+    "cth_sem_release_n": "CTH_OK",
+    "cth_latch_done": "CTH_OK",
+    "cth_cancel_request": "CTH_OK",
 }
 WAKE = re.compile(rf"(?<!\w)({'|'.join(WAKES)})\s*\(")
 NOTED = re.compile(r"\bwakes->selves\[wakes->n\+\+\] = self;")
 LOCKS = re.compile(r"\bcth__bucket_lock\s*\(")
 AFTER_LOCK = re.compile(r"\bcth__(enqueue|bucket_lock|park|claim|bucket_close)\s*\(")
 FLAG = re.compile(r"\bconst bool (\w+) = ")
-SLEEPS = re.compile(r"\bcth__(wait_on|yield_cpu)\s*\(")
+SLEEPS = re.compile(r"\bcth_(_wait_on|_yield_cpu|cond_wait|cond_wait_until)\s*\(")
 SLACK = re.compile(r"\bslack(?:\(([a-z_]+->[a-z_]+)\))?:\s*(\S)?")
 
 SWITCH = """\
@@ -438,45 +452,54 @@ def no_core():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-class Programs:
-    """The simulator programs, compiled with all mutants in them."""
+def factor_asked():
+    return float(os.environ.get("SIM_FACTOR", "1"))
 
-    def __init__(self, finder, root, folder, cc, jobs):
+
+class Programs:
+    """The simulator programs, compiled with all mutants in them, each when it is first needed."""
+
+    def __init__(self, finder, root, folder, cc):
+        self.root = root
         self.folder = Path(folder)
+        self.cc = cc.split()
         (self.folder / "cthreads.h").write_text(finder.spoiled(), encoding="utf-8")
         (self.folder / "mutants.h").write_text(finder.included(), encoding="utf-8")
         switch = SWITCH % (len(finder.mutants) + 1)
         (self.folder / "switch.c").write_text(switch, encoding="utf-8")
-        self.seconds = {}
+        names = sorted(source.stem for source in (root / "tests").glob("sim_*.c"))
+        self.locks = {name: threading.Lock() for name in names if not name.startswith(NOT_USED)}
+        self.seconds = {}  # of those that were needed
         self.reached = {}
-        self.failing = []
-        sources = sorted((root / "tests").glob("sim_*.c"))
-        sources = [source for source in sources if not source.stem.startswith(NOT_USED)]
+        self.failing = {}
 
-        def build(source):
-            command = [*cc.split(), "-std=c11", "-O1", "-w", "-DCTHREADS_SIM="]
-            command += [f"-I{self.folder}", f"-I{root / 'tests'}", "-include", "mutants.h"]
-            command += [str(source), str(self.folder / "switch.c")]
-            # switch.c needs no mutants.h, and does not mind it.
-            command += ["-o", str(self.folder / source.stem), "-pthread"]
-            made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-            return source.stem, made.returncode, made.stdout.decode(errors="replace")
+    def reaches(self, name, number):
+        """Whether the program can tell something about a mutant."""
+        with self.locks[name]:
+            if name not in self.reached:
+                self.build(name)
+                self.first_run(name)
+            return number in self.reached[name] and name not in self.failing
 
-        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-            for name, code, output in pool.map(build, sources):
-                if code != 0:
-                    sys.exit(f"mutate: {name} does not compile:\n{output[:3000]}")
-                self.seconds[name] = 0.0
-            for name in self.seconds:
-                pool.submit(self.first_run, name)
+    def build(self, name):
+        command = [*self.cc, "-std=c11", "-O1", "-w", "-DCTHREADS_SIM="]
+        command += [f"-I{self.folder}", f"-I{self.root / 'tests'}", "-include", "mutants.h"]
+        # switch.c needs no mutants.h, and does not mind it.
+        command += [str(self.root / "tests" / f"{name}.c"), str(self.folder / "switch.c")]
+        command += ["-o", str(self.folder / name), "-pthread"]
+        made = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if made.returncode != 0:
+            self.failing[name] = f"does not compile:\n{made.stdout.decode(errors='replace')[:3000]}"
 
     def first_run(self, name):
         path = self.folder / f"{name}.reached"
         start = time.monotonic()
-        failure = self.run(name, 0, 300, {"MUTANT_REACHED": str(path)})
-        self.seconds[name] = time.monotonic() - start
-        if failure:
-            self.failing.append((name, failure))
+        if name not in self.failing:
+            more = {"MUTANT_REACHED": str(path), "SIM_FACTOR": str(FIRST_RUN * factor_asked())}
+            failure = self.run(name, 0, 300, more)
+            if failure:
+                self.failing[name] = f"fails without a mutant: {failure}"
+        self.seconds[name] = (time.monotonic() - start) / FIRST_RUN
         lines = path.read_text(encoding="utf-8").split() if path.is_file() else []
         self.reached[name] = {int(n) for n in lines}
 
@@ -509,26 +532,35 @@ class Programs:
         return f"check in {check[1]}" if check else f"status {process.returncode}"
 
     def order(self, mutant):
-        """The programs that reach a mutant, in the order to run them."""
-        names = [n for n in self.seconds if mutant.number in self.reached.get(n, ())]
-        first = [f"sim_{mutant.section}", *FIRST.get(mutant.section, ())]
+        """All programs, in the order to run them: those of its section, the fastest that are there,
+        the others."""
+        own = f"sim_{mutant.section}"
+        first = [own, *(n for n in self.locks if n.startswith(f"{own}_"))]
+        first += FIRST.get(mutant.section, ())
         return sorted(
-            names, key=lambda n: (first.index(n) if n in first else len(first), self.seconds[n])
+            self.locks,
+            key=lambda n: (
+                first.index(n) if n in first else len(first),
+                self.seconds.get(n, LONGEST),
+            ),
         )
 
 
 def judge(programs, mutant, deeper):
     """How a mutant ended: (killed, text)."""
-    names = programs.order(mutant)
+    reached = False
     for factor in [1] + ([deeper] if deeper > 1 else []):
-        schedules = str(factor * float(os.environ.get("SIM_FACTOR", "1")))
-        for name in names:
-            limit = 20 + 15 * programs.seconds[name] * factor
+        schedules = str(factor * factor_asked())
+        for name in programs.order(mutant):
+            if not programs.reaches(name, mutant.number):
+                continue
+            reached = True
+            limit = 60 + 15 * programs.seconds[name] * factor
             how = programs.run(name, mutant.number, limit, {"SIM_FACTOR": schedules})
             if how:
                 times = f", {factor} times as long" if factor > 1 else ""
                 return True, f"killed by {name} ({how}{times})"
-    return False, "survived" + ("" if names else " (never reached)")
+    return False, "survived" + ("" if reached else " (never reached)")
 
 
 def stale_slack(mutants, results):
@@ -659,6 +691,12 @@ static void cth__waits(void) {
         cth__unlink(bucket, w);
     }
 }
+static void cth__ends(cth_executor *executor) {
+    (void)cth_cond_notify_all(&executor->ended);
+    while (executor->alive != 0) {
+        (void)cth_cond_wait(&executor->ended, &executor->mutex);
+    }
+}
 """
 # The mutants in it, in order of place: name without section.
 SMALL_NAMES = """\
@@ -687,6 +725,8 @@ cth__waits:while:if#1
 cth__waits:if(found == 3):false#1
 cth__waits:if(w->queued):false#1
 cth__waits:if(w->queued):true#1
+cth__ends:cth_cond_notify_all:dropped#1
+cth__ends:while:if#1
 """
 SMALL_TEXTS = [
     "f(1, 2), mutant3,\n                     mutant4)) {",
@@ -770,15 +810,12 @@ def main():
         return 1 if complaints else 0
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        programs = Programs(finder, root, folder, options.cc, options.jobs)
-        print(f"{len(programs.seconds)} programs built and run, {time.monotonic() - start:.0f} s")
-        for name, failure in programs.failing:
-            print(f"{name} fails without a mutant: {failure}")
-            del programs.seconds[name]
-        if programs.failing and not options.skip_failing:
-            return 1
+        programs = Programs(finder, root, folder, options.cc)
         failed = run_all(finder, chosen, programs, options)
-    print(f"{time.monotonic() - start:.0f} s")
+    for name, failure in programs.failing.items():
+        print(f"{name} {failure}")
+        failed += not options.skip_failing
+    print(f"{len(programs.seconds)} programs built, {time.monotonic() - start:.0f} s")
     return 1 if failed or complaints else 0
 
 
