@@ -12002,6 +12002,7 @@ static bool cth__tasks_settle(cth_future *first) {
     cth_future *last = first;
     bool watched = false;
     for (cth_future *future = first; future != NULL; future = future->next) {
+        CTH_SIM_READ(future->watched);
         watched |= future->watched;
         last = future;
     }
@@ -12340,7 +12341,10 @@ static bool cth__future_watch(cth_future *future) {
     }
     (void)cth_mutex_lock(&future->executor->mutex);
     const bool over = cth_event_is_set(&future->over);
-    future->watched |= !over;
+    if (!over) { // else who settles it reads this
+        CTH_SIM_WRITE(future->watched);
+        future->watched = true;
+    }
     (void)cth_mutex_unlock(&future->executor->mutex);
     return over;
 }
