@@ -65,6 +65,7 @@
        >>api:select       wait for the first of several of these
        >>api:future       the result of a task that runs elsewhere
        >>api:executor     threads that run tasks; map
+       >>api:process      processes that run tasks
 
        >>impl:platform    the operating system: parking, threads, clocks; the only OS #ifdefs
        >>impl:status
@@ -97,6 +98,7 @@
        >>impl:select
        >>impl:future
        >>impl:executor
+       >>impl:process
 
    RULES         said once, true of every section unless it says otherwise
 
@@ -360,7 +362,8 @@ CTH_API const char *cth_error_text(void);
 
        CTHREADS_SIM_SEED       run the schedule of this seed alone
        CTHREADS_SIM_SCHEDULE   run this schedule alone, as printed in a report: "14:1,30:2"
-       CTHREADS_SIM_FAULTS     faults to add, by comma: timeouts, spurious, alloc, threads, all
+       CTHREADS_SIM_FAULTS     faults to add, by comma: timeouts, spurious, alloc, threads,
+                               processes, all
        CTHREADS_SIM_MEMORY     strong: every load sees the newest store; weak: see cth_sim_desc.
                                Unset: weak in cth_sim_run, strong in a whole program
 
@@ -375,11 +378,12 @@ CTH_API const char *cth_error_text(void);
 #  ifdef CTHREADS_SIM
 /* Faults, for cth_sim_desc. */
 enum {
-    CTH_SIM_TIMEOUTS = 1, /* a timed wait may expire although others could still run */
-    CTH_SIM_SPURIOUS = 2, /* a sleeping thread may wake for no reason */
-    CTH_SIM_ALLOC = 4,    /* an allocation may fail */
-    CTH_SIM_THREADS = 8,  /* a thread start may fail */
-    CTH_SIM_EXIT = 86     /* exit status of a whole program that was found at fault */
+    CTH_SIM_TIMEOUTS = 1,   /* a timed wait may expire although others could still run */
+    CTH_SIM_SPURIOUS = 2,   /* a sleeping thread may wake for no reason */
+    CTH_SIM_ALLOC = 4,      /* an allocation may fail */
+    CTH_SIM_THREADS = 8,    /* a thread start may fail, a process start too */
+    CTH_SIM_PROCESSES = 16, /* a worker process may die, stall, or send what is no reply */
+    CTH_SIM_EXIT = 86       /* exit status of a whole program that was found at fault */
 };
 
 /* How schedules are chosen. */
@@ -2532,6 +2536,83 @@ CTH_API void cth__pooled_leave(cth__pooled *pooled);
 #  endif
 
 /* -------------------------------------------------------------------------------------------------
+   >>api:process   Processes that run tasks: Python's ProcessPoolExecutor.
+
+       int main(int argc, char **argv) {
+           cth_process_main(argc, argv);      // first: a worker goes no further
+           cth_executor *pool;
+           if (cth_process_executor_create(&pool, NULL) != CTH_OK) { return 1; }
+           ...                                // cth_submit, cth_map and the rest, as with threads
+           cth_executor_shutdown(pool, CTH_DRAIN);
+           cth_executor_release(pool);
+       }
+
+   It is an executor like that of threads, but each of its workers is a process: this program,
+   started anew, with the functions of this program and nothing of its memory. So a task uses its
+   argument bytes and no pointers in them, and neither its caller's token nor its locks reach it;
+   nobody but a worker ever runs it. What breaks in a task breaks one process: its future ends with
+   CTH_BROKEN and the reason ("killed by signal 11"), and the next task gets a new worker. A worker
+   that dies before it has begun a task costs none: another one gets it.
+
+   Workers start when there is more to do than idle ones can take. They read nothing from standard
+   input, ignore SIGINT (Ctrl-C reaches the program, which decides), close what descriptors they
+   inherit, flush standard output after each task, and do not outlive the program, however it ends.
+   A worker that dies while it has nothing to do is collected at the next task or the shutdown.
+   ---------------------------------------------------------------------------------------------- */
+
+/* What an argument or a result of a task in a process may take. */
+#  define CTH_PROCESS_BYTES_MAX ((size_t)1 << 30)
+
+typedef struct cth_process_desc {
+    uint32_t workers;     /* most processes; 0: as many as CPUs this process may use */
+    const char *name;     /* copied, 40 bytes at most; workers are "name-0", "name-1", ..., in ps
+                             and as their main thread; NULL: "Process-0_0", ... */
+    cth_task_fn init;     /* run first in each worker, without a result; NULL: none. When it fails,
+                             so does the task the worker was started for, with its status */
+    const void *init_arg; /* copied */
+    size_t init_arg_size;
+    uint32_t max_tasks; /* a worker ends after so many, a new one takes its place; 0: no limit */
+    cth_time timeout;   /* a task that takes longer ends with CTH_TIMEDOUT, and its worker is
+                           killed; 0: none */
+    size_t capacity;    /* as in cth_executor_desc */
+    cth_full_policy policy; /* the same, but for CTH_FULL_CALLER_RUNS */
+} cth_process_desc;
+
+/* Call this first in main. In a worker it does the tasks and does not return: the process ends. In
+   any other process it notes the program's name and returns.
+   Like : Python's `if __name__ == "__main__":`. */
+CTH_API void cth_process_main(int argc, char **argv);
+
+/* Make an executor of processes; `desc` may be NULL. No process is started.
+
+   What the calls of >>api:executor say holds for it, but for this. cth_submit and cth_map give
+   CTH_INVALID for a function that is not of this program's own file (but of a shared library), and
+   for sizes beyond CTH_PROCESS_BYTES_MAX. A task's status may also be CTH_BROKEN or CTH_TIMEDOUT,
+   and CTH_AGAIN, CTH_NOMEM or CTH_UNSUPPORTED when the system gives no process or memory. Waiting
+   for a task never runs it. A task that forks answers in its own process only.
+
+   Returns : CTH_OK; CTH_UNSUPPORTED where a program cannot start itself; CTH_INVALID when
+             cth_process_main was not called, which the calling thread's error text then says, and
+             for too many workers, too long a name, a negative timeout, CTH_FULL_CALLER_RUNS, an
+             init as above; CTH_NOMEM.
+   Like    : Python ProcessPoolExecutor(max_workers, initializer=, initargs=,
+             max_tasks_per_child=). */
+CTH_API CTH_NODISCARD cth_status cth_process_executor_create(cth_executor **out,
+                                                             const cth_process_desc *desc);
+
+/* Shut down as cth_executor_shutdown(executor, CTH_NOW) does, and send each worker SIGTERM: tasks
+   that run end with CTH_BROKEN, unless they handle that signal.
+
+   Blocks  : until all workers have ended.
+   Returns : as cth_executor_shutdown; CTH_INVALID for an executor of threads.
+   Like    : Python ProcessPoolExecutor.terminate_workers. */
+CTH_API cth_status cth_process_executor_terminate(cth_executor *executor);
+
+/* As cth_process_executor_terminate, with SIGKILL: nothing in a worker can delay it.
+   Like : Python ProcessPoolExecutor.kill_workers. */
+CTH_API cth_status cth_process_executor_kill(cth_executor *executor);
+
+/* -------------------------------------------------------------------------------------------------
    The inline fast paths. Each tries the one compare-and-swap (or load) that settles the common
    case, and leaves everything else to a function of the implementation.
    ---------------------------------------------------------------------------------------------- */
@@ -2938,6 +3019,7 @@ CTH_FAST void cth__scope_leave(cth__scope *scope) {
      cth__os_key_create, cth__os_key_set  call a function when a thread ends
      cth__os_on_exit, cth__os_on_fork, cth__os_entropy
      cth__os_signal_*                     from a signal to a blocking read
+     cth__os_child_*, cth__os_worker_*    this program as another process, and its side of it
 
    This section knows Linux (glibc and musl). Windows (WaitOnAddress, _beginthreadex) and macOS
    (pthreads, os_sync_wait_on_address) would each be one more branch of it.
@@ -2996,17 +3078,24 @@ static void cth__panic(const char *text) {
 #  if defined(__linux__)
 
 #    include <fcntl.h>
+#    include <poll.h>
 #    include <pthread.h>
 #    include <sched.h>
 #    include <signal.h>
+#    include <spawn.h>
+#    include <sys/mman.h>
 #    include <sys/prctl.h>
+#    include <sys/socket.h>
 #    include <sys/syscall.h>
+#    include <sys/wait.h>
 #    include <unistd.h>
 
 // Strict -std=c11 hides these; the prototypes are those of glibc and musl.
 extern long syscall(long number, ...);
 extern struct tm *localtime_r(const time_t *seconds, struct tm *out);
 extern int sched_getcpu(void);
+extern int kill(pid_t process, int number);
+extern char **environ;
 #    ifdef O_CLOEXEC
 #      define CTH__O_CLOEXEC O_CLOEXEC
 #    else
@@ -3369,7 +3458,6 @@ typedef struct cth__os_fiber {
 } cth__os_fiber;
 
 #    if CTH__FIBERS
-#      include <sys/mman.h>
 #      ifndef MAP_ANONYMOUS
 #        define MAP_ANONYMOUS 0x20
 #      endif
@@ -3587,6 +3675,301 @@ static CTH__UNUSED int cth__os_signal_next(void) {
         got = read(cth__os_signal_pipe[0], &byte, 1);
     } while (got < 0 && errno == EINTR);
     return got == 1 ? byte : 0;
+}
+
+/* Worker processes. The two sides have a socket, for requests and replies of a fixed size, and a
+   piece of shared memory, which holds everything of variable size. The worker finds them at these
+   descriptors. */
+enum { CTH__WORKER_SOCKET = 3, CTH__WORKER_MEMORY = 4, CTH__WORKER_FILES = 5 };
+#    define CTH__WORKER_FLAG "--cthreads-worker"
+
+typedef struct cth__os_child {
+    pid_t pid;
+    int process; // its pidfd; -1: the system has none, then only the socket tells that it ended
+    int socket, memory;
+    unsigned char *shared;
+    size_t size; // of `shared`
+} cth__os_child;
+
+// The bounds of the code, from the linker.
+extern const char __executable_start[] __attribute__((weak));
+extern const char _etext[] __attribute__((weak));
+
+/* Where workers can be started: there is a way to this program's file, and bounds of its code. */
+static CTH__UNUSED bool cth__os_children(void) {
+    const int error = errno;
+    const bool can = access("/proc/self/exe", X_OK) == 0;
+    errno = error;
+    return can && (uintptr_t)_etext != 0;
+}
+
+/* Whether a function is of the file that holds the kit, so that it is as far from the kit's own
+   functions in each process. */
+static CTH__UNUSED bool cth__os_in_program(uintptr_t fn) {
+    return fn >= (uintptr_t)__executable_start && fn < (uintptr_t)_etext;
+}
+
+static CTH__UNUSED void cth__os_child_close(cth__os_child *child) {
+    const int files[3] = {child->process, child->socket, child->memory};
+    for (int i = 0; i < 3; i++) {
+        if (files[i] >= 0) {
+            (void)close(files[i]);
+        }
+    }
+    if (child->shared != NULL) {
+        (void)munmap(child->shared, child->size);
+    }
+}
+
+/* Have at least `size` bytes of shared memory. */
+static CTH__UNUSED bool cth__os_child_room(cth__os_child *child, size_t size) {
+    if (size <= child->size) {
+        return true;
+    }
+    const int error = errno;
+    size_t wanted = child->size != 0 ? child->size : 4096;
+    while (wanted < size) {
+        wanted *= 2;
+    }
+    bool good = false;
+#    if defined(SYS_fallocate) && defined(__LP64__)
+    // Takes the memory now: later, a lack of it would be a signal.
+    good = syscall(SYS_fallocate, child->memory, 0, 0L, (long)wanted) == 0;
+    if (!good && errno != EOPNOTSUPP && errno != ENOSYS) {
+        errno = error;
+        return false;
+    }
+#    endif
+    good = good || (lseek(child->memory, (off_t)(wanted - 1), SEEK_SET) >= 0 &&
+                    write(child->memory, "", 1) == 1);
+    void *shared =
+        good ? mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_SHARED, child->memory, 0) : NULL;
+    good = good && shared != MAP_FAILED;
+    if (good) {
+        if (child->shared != NULL) {
+            (void)munmap(child->shared, child->size);
+        }
+        child->shared = (unsigned char *)shared;
+        child->size = wanted;
+    }
+    errno = error;
+    return good;
+}
+
+/* Move a descriptor out of the way of those that a worker gets. */
+static int cth__os_high(int file) {
+    const int high = file >= 0 ? fcntl(file, 1030, 16) : -1; // F_DUPFD_CLOEXEC
+    if (file >= 0) {
+        (void)close(file);
+    }
+    return high;
+}
+
+/* Start this program again as a worker. The calling thread must live longer than it: when that
+   thread ends, the system kills it. CTH_OK; CTH_AGAIN; CTH_NOMEM; CTH_UNSUPPORTED. */
+static CTH__UNUSED cth_status cth__os_child_start(cth__os_child *child,
+                                                  const char *program,
+                                                  const char *name) {
+    const int error = errno;
+    int ends[2] = {-1, -1};
+    (void)socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+    const int theirs = cth__os_high(ends[1]);
+    memset(child, 0, sizeof *child);
+    child->process = -1;
+    child->socket = ends[0];
+    child->memory = cth__os_high((int)syscall(SYS_memfd_create, "cthreads", 3)); // CLOEXEC, seals
+    int failed = theirs < 0 || child->memory < 0 ? EMFILE : 0;
+    if (failed == 0 && (!cth__os_child_room(child, 1) ||
+                        fcntl(child->memory, 1033, 2) != 0)) { // F_ADD_SEALS: SHRINK
+        failed = ENOMEM;
+    }
+    if (failed == 0) {
+        char parent[24];
+        (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
+        char *const args[] = {(char *)(uintptr_t)program, (char *)(uintptr_t)CTH__WORKER_FLAG,
+                              (char *)(uintptr_t)name, parent, NULL};
+        posix_spawn_file_actions_t files;
+        posix_spawnattr_t attr;
+        sigset_t none;
+        memset(&none, 0, sizeof none);
+        (void)posix_spawn_file_actions_init(&files);
+        (void)posix_spawnattr_init(&attr);
+        failed = posix_spawn_file_actions_adddup2(&files, theirs, CTH__WORKER_SOCKET);
+        failed = failed != 0
+                     ? failed
+                     : posix_spawn_file_actions_adddup2(&files, child->memory, CTH__WORKER_MEMORY);
+        (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+        (void)posix_spawnattr_setsigmask(&attr, &none);
+        failed = failed != 0
+                     ? failed
+                     : posix_spawn(&child->pid, "/proc/self/exe", &files, &attr, args, environ);
+        (void)posix_spawn_file_actions_destroy(&files);
+        (void)posix_spawnattr_destroy(&attr);
+    }
+    if (theirs >= 0) {
+        (void)close(theirs);
+    }
+    if (failed == 0) {
+        child->process = (int)syscall(434, child->pid, 0); // pidfd_open, always close-on-exec
+    } else {
+        cth__os_child_close(child);
+    }
+    errno = error;
+    return failed == 0                            ? CTH_OK
+           : failed == ENOMEM                     ? CTH_NOMEM
+           : failed == EAGAIN || failed == EMFILE ? CTH_AGAIN
+                                                  : CTH_UNSUPPORTED;
+}
+
+/* Send a message; false when nobody will read it. */
+static CTH__UNUSED bool cth__os_child_send(cth__os_child *child, const void *bytes, size_t size) {
+    const int error = errno;
+    ssize_t sent;
+    do {
+        sent = send(child->socket, bytes, size, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    errno = error;
+    return sent == (ssize_t)size;
+}
+
+/* Wait for a message, of which at most `size` bytes are kept: their number, 0 when no more will
+   come, or -1 at the deadline. */
+static CTH__UNUSED int cth__os_child_recv(cth__os_child *child,
+                                          void *bytes,
+                                          size_t size,
+                                          cth_time deadline) {
+    const int error = errno;
+    struct pollfd files[2] = {{child->socket, POLLIN, 0}, {child->process, POLLIN, 0}};
+    int result;
+    for (;;) {
+        const cth_time left = deadline == CTH_FOREVER ? -1 : deadline - cth__os_now();
+        if (deadline != CTH_FOREVER && left <= 0) {
+            result = -1;
+            break;
+        }
+        const cth_time ms = left < 0 ? -1 : left / 1000000 < 3600000 ? left / 1000000 + 1 : 3600000;
+        files[0].revents = files[1].revents = 0;
+        if (poll(files, 2, (int)ms) == 0) {
+            continue;
+        }
+        const ssize_t got = recv(child->socket, bytes, size, MSG_DONTWAIT);
+        if (got >= 0) {
+            result = (int)got;
+            break;
+        }
+        if ((errno != EAGAIN && errno != EINTR) || files[1].revents != 0) {
+            result = 0;
+            break;
+        }
+    }
+    errno = error;
+    return result;
+}
+
+/* Send a signal to a process that was not waited for yet, so that its number is still its own;
+   another wait of the program may have taken it all the same, then the pidfd knows. */
+static CTH__UNUSED void cth__os_child_kill(cth__os_child *child, int number) {
+    const int error = errno;
+    if (child->process >= 0) {
+        (void)syscall(424, child->process, number, NULL, 0); // pidfd_send_signal
+    } else {
+        (void)kill(child->pid, number);
+    }
+    errno = error;
+}
+
+/* Tell the process that nothing more is to do, wait until it has ended, kill it at the deadline,
+   and give back all of it. How it ended goes to `text`. */
+static CTH__UNUSED void cth__os_child_end(cth__os_child *child,
+                                          cth_time deadline,
+                                          char *text,
+                                          size_t size) {
+    const int error = errno;
+    int status = 0;
+    pid_t ended;
+    (void)shutdown(child->socket, SHUT_WR); // a copy in the child of a fork does not keep it open
+    for (;;) {
+        const cth_time left = deadline - cth__os_now();
+        struct pollfd file = {child->process >= 0 ? child->process : child->socket, POLLIN, 0};
+        if (left <= 0) {
+            cth__os_child_kill(child, SIGKILL);
+            break;
+        }
+        if (poll(&file, 1, (int)(left / 1000000) + 1) > 0) {
+            break;
+        }
+    }
+    do {
+        ended = waitpid(child->pid, &status, 0);
+    } while (ended < 0 && errno == EINTR);
+    cth__os_child_close(child);
+    errno = error;
+    if (ended != child->pid) { // SIGCHLD is ignored, or another wait of the program took it
+        (void)snprintf(text, size, "ended, in what way is unknown");
+    } else if (WIFSIGNALED(status)) {
+        (void)snprintf(text, size, "killed by signal %d", WTERMSIG(status));
+    } else {
+        (void)snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
+    }
+}
+
+/* In a process that cth__os_child_start has made: be ready to work. False in any other. */
+static CTH__UNUSED bool cth__os_worker_begin(cth__os_child *worker, int argc, char **argv) {
+    int type = 0;
+    socklen_t length = sizeof type;
+    if (argc != 4 || strcmp(argv[1], CTH__WORKER_FLAG) != 0 ||
+        getsockopt(CTH__WORKER_SOCKET, SOL_SOCKET, SO_TYPE, &type, &length) != 0 ||
+        type != SOCK_SEQPACKET) {
+        return false;
+    }
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if ((long)getppid() != strtol(argv[3], NULL, 10)) {
+        _exit(EXIT_FAILURE); // it died before the line above
+    }
+    if (syscall(436, CTH__WORKER_FILES, ~0U, 0) != 0) { // close_range
+        for (int file = CTH__WORKER_FILES; file < 1024; file++) {
+            (void)close(file);
+        }
+    }
+    (void)fcntl(CTH__WORKER_SOCKET, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(CTH__WORKER_MEMORY, F_SETFD, FD_CLOEXEC);
+    const int nothing = open("/dev/null", O_RDONLY | CTH__O_CLOEXEC);
+    if (nothing > 0) {
+        (void)dup2(nothing, 0);
+        (void)close(nothing);
+    }
+    (void)signal(SIGINT, SIG_IGN);
+    memset(worker, 0, sizeof *worker);
+    worker->process = -1;
+    worker->socket = CTH__WORKER_SOCKET;
+    worker->memory = CTH__WORKER_MEMORY;
+    return true;
+}
+
+/* The next request; false when there will be none. */
+static CTH__UNUSED bool cth__os_worker_recv(cth__os_child *worker, void *bytes, size_t size) {
+    ssize_t got;
+    do {
+        got = recv(worker->socket, bytes, size, 0);
+    } while (got < 0 && errno == EINTR);
+    return got == (ssize_t)size;
+}
+
+/* Map the shared memory, which the other side has made `size` bytes large. */
+static CTH__UNUSED bool cth__os_worker_map(cth__os_child *worker, size_t size) {
+    if (size == worker->size) {
+        return true;
+    }
+    void *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, worker->memory, 0);
+    if (shared == MAP_FAILED) {
+        return false;
+    }
+    if (worker->shared != NULL) {
+        (void)munmap(worker->shared, worker->size);
+    }
+    worker->shared = (unsigned char *)shared;
+    worker->size = size;
+    return true;
 }
 
 #    if !defined(CTHREADS_PORTABLE_PARK)
@@ -4444,7 +4827,13 @@ static void cth__hook_reset(void); // to a fresh kit
 #    if CTH__FIBERS
 static void cth__hook_become(void *self); // the thread that runs now
 #    endif
-static void cth__hook_end(void);                                     // forget the calling thread
+static void cth__hook_end(void); // forget the calling thread
+static size_t cth__hook_answer(const void *bytes,
+                               size_t size,
+                               unsigned char *shared,
+                               size_t room,
+                               void *reply_bytes,
+                               bool dies);                           // be a worker process
 static void cth__hook_describe(void *self, char *text, size_t size); // "A waits for ..."
 static const char *cth__hook_name(void *self);
 static void cth__sim_abandon(bool reuse);
@@ -4921,6 +5310,7 @@ static unsigned cth__sim_env_faults(void) {
         faults |= all || strstr(text, "spurious") != NULL ? CTH_SIM_SPURIOUS : 0U;
         faults |= all || strstr(text, "alloc") != NULL ? CTH_SIM_ALLOC : 0U;
         faults |= all || strstr(text, "threads") != NULL ? CTH_SIM_THREADS : 0U;
+        faults |= all || strstr(text, "processes") != NULL ? CTH_SIM_PROCESSES : 0U;
     }
     return faults;
 }
@@ -5800,6 +6190,117 @@ static void cth__sim_order(const volatile void *lock, int order) {
     cth__sim_changed(cell, "use of", 0, order, "cthreads.h");
 }
 
+/* Worker processes: each answers in the thread that asks, unless it is to misbehave, which is
+   chosen when it is asked. */
+enum { CTH__FATE_ANSWER, CTH__FATE_GONE, CTH__FATE_UNREAD, CTH__FATE_MIDWAY, CTH__FATE_LATE };
+enum { CTH__FATE_BEFORE_REPLY = CTH__FATE_LATE + 1, CTH__FATE_STALL, CTH__FATE_NOISE, CTH__FATES };
+
+typedef struct cth__sim_child {
+    unsigned char *shared;
+    size_t size;
+    cth__word over; // 1: killed
+    uint32_t fate;
+    unsigned char request[64];
+    size_t request_size;
+} cth__sim_child;
+
+static bool cth__sim_children(void) {
+    return true;
+}
+
+static bool cth__sim_child_room(cth__sim_child *child, size_t size) {
+    if (size > child->size) {
+        unsigned char *shared = (unsigned char *)cth__sim_alloc(size, false);
+        if (shared == NULL) {
+            return false;
+        }
+        memset(shared, 0, size);
+        if (child->shared != NULL) {
+            memcpy(shared, child->shared, child->size);
+            cth__sim_free(child->shared);
+        }
+        child->shared = shared;
+        child->size = size;
+    }
+    return true;
+}
+
+static cth_status cth__sim_child_start(cth__sim_child *child,
+                                       const char *program,
+                                       const char *name) {
+    (void)program;
+    (void)name;
+    (void)cth__sim_self();
+    cth__sim_point(NULL);
+    (void)cth__sim_op("start of a process", NULL, NULL);
+    memset(child, 0, sizeof *child);
+    if (cth__sim_faulty(CTH_SIM_THREADS, 4)) {
+        return CTH_AGAIN;
+    }
+    return cth__sim_child_room(child, 64) ? CTH_OK : CTH_NOMEM;
+}
+
+static bool cth__sim_child_over(cth__sim_child *child) {
+    // relaxed: one thread runs.
+    return atomic_load_explicit(&child->over, memory_order_relaxed) != 0;
+}
+
+static bool cth__sim_child_send(cth__sim_child *child, const void *bytes, size_t size) {
+    cth__sim_point(NULL);
+    (void)cth__sim_op("request to a process", &child->over, NULL);
+    child->fate = cth__sim_faulty(CTH_SIM_PROCESSES, 3) ? 1 + cth__pick_any(CTH__FATES - 1) : 0;
+    if (cth__sim_child_over(child) || child->fate == CTH__FATE_GONE) {
+        return false;
+    }
+    memcpy(child->request, bytes, size);
+    child->request_size = size;
+    return true;
+}
+
+static int cth__sim_child_recv(cth__sim_child *child, void *bytes, size_t size, cth_time deadline) {
+    const uint32_t fate = child->fate;
+    const bool stalls = fate == CTH__FATE_STALL && deadline != CTH_FOREVER;
+    const cth_time till = cth__sim.now + (fate >= CTH__FATE_LATE ? CTH_MS(50) : CTH_US(10));
+    const cth_time wake = stalls || deadline < till ? deadline : till;
+    while (!cth__sim_child_over(child) && cth__sim.now < wake) {
+        cth__sim_wait(NULL, &child->over, 0, wake);
+    }
+    if (cth__sim_child_over(child) || fate == CTH__FATE_UNREAD) {
+        return 0;
+    }
+    if (cth__sim.now >= deadline) {
+        return -1;
+    }
+    const size_t got = cth__hook_answer(child->request, child->request_size, child->shared,
+                                        child->size, bytes, fate == CTH__FATE_MIDWAY);
+    if (fate == CTH__FATE_NOISE && cth__pick_any(2) == 0) {
+        return (int)cth__pick_any((uint32_t)size);
+    }
+    if (fate == CTH__FATE_NOISE) {
+        ((unsigned char *)bytes)[cth__pick_any(12)] ^= 0x80; // of the three numbers it begins with
+    }
+    cth__sim_point(NULL);
+    return cth__sim_child_over(child) || fate == CTH__FATE_MIDWAY || fate == CTH__FATE_BEFORE_REPLY
+               ? 0
+               : (int)got;
+}
+
+static void cth__sim_child_kill(cth__sim_child *child, int number) {
+    (void)number;
+    cth__sim_point(NULL);
+    (void)cth__sim_op("kill of a process", &child->over, NULL);
+    // relaxed: one thread runs.
+    atomic_store_explicit(&child->over, 1, memory_order_relaxed);
+    cth__sim_wake(NULL, &child->over);
+}
+
+static void cth__sim_child_end(cth__sim_child *child, cth_time deadline, char *text, size_t size) {
+    cth__sim_point(NULL);
+    (void)cth__sim_op("end of a process", &child->over, NULL);
+    (void)snprintf(text, size, "killed by signal %d", deadline == 0 ? 9 : 11);
+    cth__sim_free(child->shared);
+}
+
 #    define cth__os_handle       cth__sim_os_thread
 #    define cth__clock           cth__sim_clock
 #    define cth__wall            cth__sim_wall
@@ -5823,6 +6324,14 @@ static void cth__sim_order(const volatile void *lock, int order) {
 #    define cth__fence_prepare() ((void)0)
 #    define cth__fence_heavy()   cth__sim_fence(memory_order_seq_cst, CTH__HERE)
 #    define cth__bind(record)    ((void)(cth__sim_self()->self = (record)))
+#    define cth__children        cth__sim_children
+#    define cth__child_handle    cth__sim_child
+#    define cth__child_start     cth__sim_child_start
+#    define cth__child_room      cth__sim_child_room
+#    define cth__child_send      cth__sim_child_send
+#    define cth__child_recv      cth__sim_child_recv
+#    define cth__child_kill      cth__sim_child_kill
+#    define cth__child_end       cth__sim_child_end
 #  else
 #    define cth__os_handle      cth__os_thread
 #    define cth__clock          cth__os_now
@@ -5846,6 +6355,14 @@ static void cth__sim_order(const volatile void *lock, int order) {
 #    define cth__fence_prepare  cth__os_fence_prepare
 #    define cth__fence_heavy    cth__os_fence_heavy
 #    define cth__bind(self)     ((void)0)
+#    define cth__children       cth__os_children
+#    define cth__child_handle   cth__os_child
+#    define cth__child_start    cth__os_child_start
+#    define cth__child_room     cth__os_child_room
+#    define cth__child_send     cth__os_child_send
+#    define cth__child_recv     cth__os_child_recv
+#    define cth__child_kill     cth__os_child_kill
+#    define cth__child_end      cth__os_child_end
 #  endif
 
 /* -------------------------------------------------------------------------------------------------
@@ -5976,6 +6493,7 @@ typedef struct cth__self {
     struct cth__undo *undo;         // the innermost CTH_ATOMICALLY block
     cth_rng rng;                    // for select
     const struct cth__frame *frame; // the innermost task it runs
+    struct cth__child *child;       // the process that does it, see impl:process
     uint32_t patience;              // see cth__chan_patience
     uint32_t impatient;
     char error[128];
@@ -6091,6 +6609,7 @@ static struct {
     bool hooked; // exit and fork handlers, and the key
     bool has_key;
     cth__os_key key;
+    const char *program; // its name; NULL before cth_process_main
 } cth__process;
 
 static _Thread_local cth__self *cth__tls;
@@ -11832,6 +12351,7 @@ struct cth_executor {
     cth_status (*on_start)(void *arg);
     void (*on_end)(void *arg);
     void *arg;
+    struct cth__runner *runner; // NULL: its workers run the tasks themselves
     char name[CTH__EXECUTOR_NAME + 2];
     char error[sizeof(((cth__self *)0)->error) + 32];
 };
@@ -11870,6 +12390,16 @@ typedef struct cth__frame {
     bool worker;
 } cth__frame;
 
+struct cth__mapping;
+
+/* What does the tasks of an executor in place of its workers, see impl:process. */
+typedef struct cth__runner {
+    cth_status (*accept)(cth_task_fn fn, size_t arg_size, size_t result_size); // at the submit
+    cth_status (*call)(cth_future *future, cth__self *self);
+    void (*leave)(cth_executor *executor, cth__self *self); // a worker ends
+    cth_status (*map)(cth_executor *executor, struct cth__mapping *m);
+} cth__runner;
+
 static bool cth__executor_of_parent(const cth_executor *executor) {
     return executor->generation != cth__g.generation;
 }
@@ -11877,6 +12407,7 @@ static bool cth__executor_of_parent(const cth_executor *executor) {
 static void cth__executor_unref(cth_executor *executor) {
     // [executor.A] acq_rel: who gives the last one back sees all the others did; pairs with itself.
     if (cth__sub(&executor->refs, 1, acq_rel) == 1) {
+        cth__free(executor->runner);
         cth__free(executor);
     }
 }
@@ -12050,8 +12581,10 @@ static bool cth__tasks_settle(cth_future *first) {
 
 /* The one place where a task's function is called. */
 static cth_status cth__task_call(cth_future *future, cth__self *self) {
-    (void)self;
-    return future->fn(future->bytes, (unsigned char *)future->bytes + future->result_at);
+    const cth__runner *runner = future->executor->runner;
+    return runner != NULL
+               ? runner->call(future, self)
+               : future->fn(future->bytes, (unsigned char *)future->bytes + future->result_at);
 }
 
 /* Under the mutex, when something of it has ended: wake those who wait for the end of all. */
@@ -12115,7 +12648,7 @@ static bool cth__task_run(cth_future *future, cth__self *self) {
 
 /* Whether a thread may run tasks of the executor that it waits for. */
 static bool cth__executor_helped(const cth_executor *executor, const cth__self *self) {
-    bool helped = executor->on_start == NULL;
+    bool helped = executor->on_start == NULL && executor->runner == NULL;
     for (const cth__frame *frame = self->frame; frame != NULL && !helped; frame = frame->up) {
         helped = frame->worker && frame->executor == executor;
     }
@@ -12578,6 +13111,11 @@ static cth_status cth__worker_main(void *arg) {
             (void)cth_mutex_lock(&executor->mutex);
         }
     }
+    if (here && executor->runner != NULL) {
+        (void)cth_mutex_unlock(&executor->mutex);
+        executor->runner->leave(executor, self);
+        (void)cth_mutex_lock(&executor->mutex);
+    }
     self->frame = NULL;
     if (here) {
         executor->alive--;
@@ -12655,6 +13193,12 @@ static cth_status cth__task_new(cth_executor *executor,
     }
     if (cth__executor_of_parent(executor)) {
         return CTH_FORKED;
+    }
+    if (executor->runner != NULL) {
+        const cth_status status = executor->runner->accept(fn, arg_size, result_size);
+        if (status != CTH_OK) {
+            return status;
+        }
     }
     const size_t mask = sizeof(max_align_t) - 1;
     const size_t result_at = (arg_size + mask) & ~mask;
@@ -12922,6 +13466,13 @@ CTH_API cth_status cth_map(cth_executor *executor,
                       .share = (most + helped) * SHARES};
     // relaxed: the others get to know it by the submit.
     cth__store(&m.fail_at, (void *)(uintptr_t)n, relaxed);
+    if (executor->runner != NULL) {
+        status = executor->runner->map(executor, &m);
+        if (m.status != CTH_OK) {
+            memcpy(self->error, m.error, sizeof m.error);
+        }
+        return status;
+    }
     cth__mapping *p = &m;
     cth_future *helpers[HELPERS];
     size_t count = 0;
@@ -13135,6 +13686,478 @@ CTH_API void cth__pooled_leave(cth__pooled *pooled) {
         pooled->executor = NULL;
     }
     pooled->done = true;
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:process
+
+   Each worker thread of the executor has one process, which it starts, asks and buries; a task is a
+   request to it and a reply. Both are of one fixed size, so nothing that a worker sends is taken
+   for a length. Arguments and results lie in memory the two share, at places the parent decides:
+
+       0                64                  rounded up to 64     `size` of the request
+       number, unused | argument bytes    | result bytes       |
+
+   A worker writes a request's number to the front when it begins the task. If it dies and that is
+   not there, the task was not begun, and another worker gets it.
+
+   What waits: a worker thread, in the poll of cth__os_child_recv, for a reply, the death of its
+   process, or the timeout. Whoever kills the process wakes it by that; so there is nothing else to
+   wake. The list of processes is for them; a process leaves it before its number can become another
+   process's.
+   ---------------------------------------------------------------------------------------------- */
+
+#  define CTH__REQUEST     UINT32_C(0x43746871)
+#  define CTH__REPLY       UINT32_C(0x43746872)
+#  define CTH__CHILD_HEAD  ((size_t)64)
+#  define CTH__CHILD_TRIES 10       // workers in a row that die before they begin a task
+#  define CTH__CHILD_GRACE CTH_S(5) // for exit handlers, when a worker is to end
+
+typedef struct cth__request {
+    uint32_t kind, number;
+    int64_t fn; // from cth__chunk_run
+    uint64_t arg_size, result_size;
+    uint64_t size; // of the shared memory
+} cth__request;
+
+typedef struct cth__reply {
+    uint32_t kind, number, status;
+    char error[sizeof(((cth__self *)0)->error)];
+} cth__reply;
+
+typedef struct cth__child {
+    cth__child_handle os;
+    struct cth__child *next, *prev;
+    uint32_t number; // of the latest request
+    uint32_t tasks;  // that it has done
+} cth__child;
+
+typedef struct cth__processes {
+    cth__runner runner; // first: how the executor calls this section
+    cth_mutex mutex;    // guards the two below
+    cth__child *first;
+    int ending; // the signal all were sent, or 0
+    uint32_t max_tasks;
+    cth_time timeout;
+    cth_task_fn init;
+    size_t init_arg_size;
+    max_align_t init_arg[];
+} cth__processes;
+
+// Many calls of one cth_map as one task: this, then the arguments; and the results after the other.
+typedef struct cth__chunk {
+    int64_t fn; // from cth__chunk_run
+    uint64_t n, arg_size, result_size;
+} cth__chunk;
+
+typedef struct cth__chunk_end {
+    uint64_t done;   // calls that ended with CTH_OK
+    uint32_t status; // of the next one
+    char error[sizeof(((cth__self *)0)->error)];
+} cth__chunk_end;
+
+#  define CTH__ALIGNED(type) \
+    ((sizeof(type) + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t))
+
+static cth_status cth__chunk_run(void *arg, void *result);
+
+// How far functions are from each other is the same in all processes of the program.
+static int64_t cth__fn_to_offset(cth_task_fn fn) {
+    return (int64_t)(intptr_t)((uintptr_t)fn - (uintptr_t)cth__chunk_run);
+}
+
+static cth_task_fn cth__fn_at_offset(int64_t offset) {
+    return (cth_task_fn)((uintptr_t)cth__chunk_run + (uintptr_t)(intptr_t)offset);
+}
+
+static cth_status cth__chunk_run(void *arg, void *result) {
+    const cth__chunk *chunk = (const cth__chunk *)arg;
+    cth__chunk_end *end = (cth__chunk_end *)result;
+    const cth_task_fn fn = cth__fn_at_offset(chunk->fn);
+    unsigned char *args = (unsigned char *)arg + CTH__ALIGNED(cth__chunk);
+    unsigned char *results = (unsigned char *)result + CTH__ALIGNED(cth__chunk_end);
+    cth__self *self = cth__tls;
+    for (uint64_t i = 0; i < chunk->n && end->status == CTH_OK; i++) {
+        self->error[0] = '\0';
+        end->status =
+            (uint32_t)fn(chunk->arg_size != 0 ? args + i * chunk->arg_size : NULL,
+                         chunk->result_size != 0 ? results + i * chunk->result_size : NULL);
+        end->done += end->status == CTH_OK;
+    }
+    if (end->status != CTH_OK) {
+        memcpy(end->error, self->error, sizeof end->error);
+    }
+    return CTH_OK;
+}
+
+static size_t cth__result_place(size_t arg_size) {
+    return CTH__CHILD_HEAD + (arg_size + CTH__CHILD_HEAD - 1) / CTH__CHILD_HEAD * CTH__CHILD_HEAD;
+}
+
+/* In a worker: do what is asked for and make the reply. Returns its size, 0 for no request. `dies`:
+   the simulator wants it to begin only. */
+static size_t cth__hook_answer(const void *bytes,
+                               size_t size,
+                               unsigned char *shared,
+                               size_t room,
+                               void *reply_bytes,
+                               bool dies) {
+    cth__request request;
+    cth__reply reply;
+    if (size != sizeof request) {
+        return 0;
+    }
+    memcpy(&request, bytes, sizeof request);
+    if (request.kind != CTH__REQUEST || request.arg_size > CTH_PROCESS_BYTES_MAX ||
+        request.result_size > CTH_PROCESS_BYTES_MAX ||
+        cth__result_place((size_t)request.arg_size) + request.result_size > room) {
+        return 0;
+    }
+    // Not atomic: read after this process has ended, or not at all. Volatile: before the call.
+    *(volatile uint32_t *)(void *)shared = request.number;
+    if (dies) {
+        return 0;
+    }
+    unsigned char *result = shared + cth__result_place((size_t)request.arg_size);
+    cth__self *self = cth__self_get();
+    cth_status status = CTH_NOMEM;
+    memset(&reply, 0, sizeof reply);
+    if (self != NULL) {
+        memset(result, 0, (size_t)request.result_size);
+        self->error[0] = '\0';
+        status = cth__fn_at_offset(request.fn)(shared + CTH__CHILD_HEAD, result);
+        if (status != CTH_OK) {
+            memcpy(reply.error, self->error, sizeof reply.error);
+        }
+    }
+    reply.kind = CTH__REPLY;
+    reply.number = request.number;
+    reply.status = (unsigned)status <= CTH_FAILED ? (uint32_t)status : CTH_FAILED;
+    memcpy(reply_bytes, &reply, sizeof reply);
+    return sizeof reply;
+}
+
+/* Take a message of `size` bytes as the reply to request `number`; false when it is none. */
+static bool cth__reply_read(cth__reply *reply, const void *bytes, size_t size, uint32_t number) {
+    if (size != sizeof *reply) {
+        return false;
+    }
+    memcpy(reply, bytes, sizeof *reply);
+    return reply->kind == CTH__REPLY && reply->number == number && reply->status <= CTH_FAILED &&
+           memchr(reply->error, '\0', sizeof reply->error) != NULL;
+}
+
+/* End the calling thread's worker; how it ended goes to `text`. `grace`: 0 kills it. */
+static void cth__child_drop(cth__processes *p, cth__self *self, cth_time grace, char text[64]) {
+    cth__child *child = self->child;
+    self->child = NULL;
+    (void)cth_mutex_lock(&p->mutex);
+    *(child->prev != NULL ? &child->prev->next : &p->first) = child->next;
+    if (child->next != NULL) {
+        child->next->prev = child->prev;
+    }
+    (void)cth_mutex_unlock(&p->mutex);
+    cth__child_end(&child->os, grace != 0 ? cth_after(grace) : 0, text, 64);
+    cth__free(child);
+}
+
+/* Start a worker for the calling thread. */
+static cth_status cth__child_new(cth__processes *p, cth__self *self) {
+    cth__child *child = (cth__child *)cth__alloc(sizeof *child, false);
+    if (child == NULL) {
+        return CTH_NOMEM;
+    }
+    const cth_status status =
+        cth__child_start(&child->os, cth__process.program, cth_thread_name(self->thread));
+    if (status != CTH_OK) {
+        cth__free(child);
+        return cth_fail(status, "no worker could be started: %s", cth_status_text(status));
+    }
+    (void)cth_mutex_lock(&p->mutex);
+    child->next = p->first;
+    if (child->next != NULL) {
+        child->next->prev = child;
+    }
+    p->first = child;
+    if (p->ending != 0) {
+        cth__child_kill(&child->os, p->ending);
+    }
+    (void)cth_mutex_unlock(&p->mutex);
+    self->child = child;
+    return CTH_OK;
+}
+
+/* Have the calling thread's worker run `fn`. What that returns, with its text; or, and then the
+   worker is no more: CTH_BROKEN, with `*begun` false if it has not begun; CTH_TIMEDOUT. */
+static cth_status cth__child_ask(cth__processes *p,
+                                 cth__self *self,
+                                 cth_task_fn fn,
+                                 const void *arg,
+                                 size_t arg_size,
+                                 void *result,
+                                 size_t result_size,
+                                 bool *begun) {
+    cth__child *child = self->child;
+    const size_t result_at = cth__result_place(arg_size);
+    const cth_time deadline = p->timeout != 0 ? cth_after(p->timeout) : CTH_FOREVER;
+    unsigned char bytes[sizeof(cth__reply) + 1]; // a longer message must not look like a reply
+    cth__reply reply;
+    char how[64];
+    *begun = true;
+    if (!cth__child_room(&child->os, result_at + result_size)) {
+        return cth_fail(CTH_NOMEM, "no memory to share with a worker");
+    }
+    cth__copy(child->os.shared + CTH__CHILD_HEAD, arg, arg_size);
+    const cth__request request = {CTH__REQUEST,          ++child->number,
+                                  cth__fn_to_offset(fn), (uint64_t)arg_size,
+                                  (uint64_t)result_size, (uint64_t)child->os.size};
+    int got = 0;
+    if (cth__child_send(&child->os, &request, sizeof request)) {
+        got = cth__child_recv(&child->os, bytes, sizeof bytes, deadline);
+    }
+    if (got > 0 && cth__reply_read(&reply, bytes, (size_t)got, child->number)) {
+        if (reply.status == CTH_OK) {
+            cth__copy(result, child->os.shared + result_at, result_size);
+        } else {
+            memcpy(self->error, reply.error, sizeof self->error);
+        }
+        return (cth_status)reply.status;
+    }
+    // It has died, or is about to; else it is killed, at once if it is late or sends nonsense.
+    *begun = got != 0 || *(volatile uint32_t *)(void *)child->os.shared == child->number;
+    cth__child_drop(p, self, got == 0 ? CTH_MS(50) : 0, how);
+    if (got < 0) {
+        return cth_fail(CTH_TIMEDOUT, "took longer than its timeout, so its worker was killed");
+    }
+    return got > 0 ? cth_fail(CTH_BROKEN, "the worker sent something else than a reply")
+                   : cth_fail(CTH_BROKEN, "%s", how);
+}
+
+/* Run a task in the calling thread's worker. */
+static cth_status cth__process_call(cth_future *future, cth__self *self) {
+    cth__processes *p = (cth__processes *)(void *)future->executor->runner;
+    void *result = (unsigned char *)future->bytes + future->result_at;
+    char how[64];
+    for (int tries = 1;; tries++) {
+        bool begun = true;
+        cth_status status = CTH_OK;
+        if (self->child == NULL) {
+            status = cth__child_new(p, self);
+            if (status == CTH_OK && p->init != NULL) {
+                status = cth__child_ask(p, self, p->init, p->init_arg, p->init_arg_size, NULL, 0,
+                                        &begun);
+                begun = self->child != NULL || status != CTH_BROKEN; // else another worker tries
+                if (status != CTH_OK && self->child != NULL) {
+                    cth__child_drop(p, self, CTH__CHILD_GRACE, how);
+                }
+            }
+        }
+        if (status == CTH_OK) {
+            status = cth__child_ask(p, self, future->fn, future->bytes, future->result_at, result,
+                                    future->result_size, &begun);
+            if (self->child != NULL && ++self->child->tasks == p->max_tasks) {
+                cth__child_drop(p, self, CTH__CHILD_GRACE, how);
+            }
+        }
+        (void)cth_mutex_lock(&p->mutex);
+        const bool ending = p->ending != 0;
+        (void)cth_mutex_unlock(&p->mutex);
+        if (begun || ending || tries == CTH__CHILD_TRIES) {
+            return status;
+        }
+    }
+}
+
+/* The calling thread will run no more tasks. */
+static void cth__process_leave(cth_executor *executor, cth__self *self) {
+    char how[64];
+    if (self->child != NULL) {
+        cth__child_drop((cth__processes *)(void *)executor->runner, self, CTH__CHILD_GRACE, how);
+    }
+}
+
+static cth_status cth__process_accept(cth_task_fn fn, size_t arg_size, size_t result_size) {
+    if (!cth__os_in_program((uintptr_t)fn)) {
+        return cth_fail(CTH_INVALID, "a function of a shared library cannot run in a process");
+    }
+    return arg_size <= CTH_PROCESS_BYTES_MAX && result_size <= CTH_PROCESS_BYTES_MAX
+               ? CTH_OK
+               : cth_fail(CTH_INVALID, "more bytes than a task in a process may have");
+}
+
+/* What cth_map asks for, as tasks of `some` calls each, a number of them at a time. */
+static cth_status cth__process_map(cth_executor *executor, cth__mapping *m) {
+    enum { AHEAD = 64, SHARES = 8, BYTES = 65536 };
+    const cth__processes *p = (const cth__processes *)(const void *)executor->runner;
+    const size_t most = m->arg_size > m->result_size ? m->arg_size : m->result_size;
+    size_t some = p->timeout != 0 ? 1 : m->n / executor->workers / SHARES;
+    some = most != 0 && some > BYTES / most ? BYTES / most : some;
+    unsigned char *chunk = NULL; // for an argument
+    if (some > 1) {
+        chunk = (unsigned char *)cth__alloc(CTH__ALIGNED(cth__chunk) + some * m->arg_size, false);
+        if (chunk == NULL) {
+            return CTH_NOMEM;
+        }
+    }
+    some = some > 1 ? some : 1;
+    cth_future *ahead[AHEAD];
+    size_t begun = 0, done = 0; // tasks
+    cth_status status = CTH_OK, refused = CTH_OK;
+    cth__under under = cth__under_enter(NULL); // whatever is cancelled
+    for (;;) {
+        const size_t at = begun * some, n = m->n - at < some ? m->n - at : some;
+        const bool more = at < m->n && status == CTH_OK;
+        if (more && refused == CTH_OK && begun - done < AHEAD) {
+            const unsigned char *args = m->arg_size != 0 ? m->args + at * m->arg_size : NULL;
+            if (chunk == NULL) {
+                refused = cth_submit(executor, &ahead[begun % AHEAD], m->fn, args, m->arg_size,
+                                     m->result_size);
+            } else {
+                const cth__chunk head = {cth__fn_to_offset(m->fn), n, m->arg_size, m->result_size};
+                memcpy(chunk, &head, sizeof head);
+                cth__copy(chunk + CTH__ALIGNED(cth__chunk), args, n * m->arg_size);
+                refused = cth_submit(executor, &ahead[begun % AHEAD], cth__chunk_run, chunk,
+                                     CTH__ALIGNED(cth__chunk) + n * m->arg_size,
+                                     CTH__ALIGNED(cth__chunk_end) + n * m->result_size);
+            }
+            begun += refused == CTH_OK;
+            continue;
+        }
+        if (begun == done) {
+            break; // all is done, or the executor takes no more
+        }
+        const size_t from = done * some;
+        size_t calls = m->n - from < some ? m->n - from : some;
+        cth_future *future = ahead[done++ % AHEAD];
+        if (status == CTH_OK || cth_future_cancel(future) != CTH_OK) {
+            const cth_status got = cth_future_result(future, NULL);
+            const unsigned char *results = (unsigned char *)future->bytes + future->result_at;
+            const cth__chunk_end *end = (const cth__chunk_end *)(const void *)results;
+            const char *error = cth_future_error(future);
+            if (status == CTH_OK && (status = got) == CTH_OK) {
+                if (chunk != NULL) {
+                    status = end->status <= CTH_FAILED ? (cth_status)end->status : CTH_FAILED;
+                    error = end->error[0] != '\0' ? end->error : cth_status_text(status);
+                    results += CTH__ALIGNED(cth__chunk_end);
+                    calls = end->done < calls ? (size_t)end->done : calls;
+                }
+                if (m->result_size != 0) {
+                    cth__copy(m->results + from * m->result_size, results, calls * m->result_size);
+                }
+            }
+            if (status != CTH_OK && m->status == CTH_OK) {
+                m->status = status;
+                (void)snprintf(m->error, sizeof m->error, "%.*s", (int)sizeof m->error - 1, error);
+            }
+        }
+        cth_future_release(future);
+        refused = CTH_OK; // there may be room now
+    }
+    cth__under_leave(&under);
+    cth__free(chunk);
+    status = status != CTH_OK ? status : refused;
+    return status;
+}
+
+CTH_API void cth_process_main(int argc, char **argv) {
+    cth__process.program = argc > 0 ? argv[0] : "";
+#  ifndef CTHREADS_SIM
+    cth__os_child worker;
+    if (!cth__os_worker_begin(&worker, argc, argv)) {
+        return;
+    }
+    cth__request request;
+    cth__reply reply;
+    (void)cth_thread_set_name(cth_thread_current(), argv[2]);
+    const uint32_t generation = cth__g.generation;
+    while (cth__os_worker_recv(&worker, &request, sizeof request) &&
+           cth__os_worker_map(&worker, (size_t)request.size) &&
+           cth__hook_answer(&request, sizeof request, worker.shared, worker.size, &reply, false) !=
+               0 &&
+           cth__g.generation == generation) { // else the task has forked, and this is its child
+        (void)fflush(stdout);
+        (void)cth__os_child_send(&worker, &reply, sizeof reply);
+    }
+    exit(EXIT_SUCCESS);
+#  endif
+}
+
+CTH_API cth_status cth_process_executor_create(cth_executor **out, const cth_process_desc *desc) {
+    static const cth_process_desc none = {0};
+    static const cth__runner runner = {cth__process_accept, cth__process_call, cth__process_leave,
+                                       cth__process_map};
+    desc = desc != NULL ? desc : &none;
+    if (out == NULL || desc->timeout < 0 || desc->init_arg_size > CTH_PROCESS_BYTES_MAX ||
+        desc->policy == CTH_FULL_CALLER_RUNS) {
+        return CTH_INVALID;
+    }
+    if (!cth__children()) {
+        return CTH_UNSUPPORTED;
+    }
+    if (cth__process.program == NULL) {
+        return cth_fail(CTH_INVALID, "cth_process_main was not called, first in main");
+    }
+    if (desc->init != NULL) {
+        const cth_status status = cth__process_accept(desc->init, desc->init_arg_size, 0);
+        if (status != CTH_OK) {
+            return status;
+        }
+    }
+    cth__processes *p = (cth__processes *)cth__alloc(sizeof *p + desc->init_arg_size, false);
+    if (p == NULL) {
+        return CTH_NOMEM;
+    }
+    p->runner = runner;
+    p->max_tasks = desc->max_tasks;
+    p->timeout = desc->timeout;
+    p->init = desc->init;
+    p->init_arg_size = desc->init_arg_size;
+    cth__copy(p->init_arg, desc->init_arg, desc->init_arg_size);
+    cth_executor *executor;
+    const cth_status status = cth_executor_create(
+        &executor, &(cth_executor_desc){.workers = desc->workers,
+                                        .name = desc->name != NULL ? desc->name : "",
+                                        .capacity = desc->capacity,
+                                        .policy = desc->policy});
+    if (status != CTH_OK) {
+        cth__free(p);
+        return status;
+    }
+    if (desc->name == NULL) {
+        // relaxed: a number for its name.
+        (void)snprintf(executor->name, sizeof executor->name, "Process-%u_",
+                       (unsigned)cth__add(&cth__g.executors, 1, relaxed));
+    }
+    executor->runner = &p->runner;
+    *out = executor;
+    return CTH_OK;
+}
+
+static cth_status cth__processes_end(cth_executor *executor, int number) {
+    if (executor->runner == NULL) {
+        return CTH_INVALID;
+    }
+    // Those that wait end first, so that no worker is started for them. It does not wait itself.
+    const cth_status status = cth_executor_shutdown_until(executor, CTH_NOW, 0);
+    if (status != CTH_OK && status != CTH_TIMEDOUT) {
+        return status;
+    }
+    cth__processes *p = (cth__processes *)(void *)executor->runner;
+    (void)cth_mutex_lock(&p->mutex);
+    p->ending = number;
+    for (cth__child *child = p->first; child != NULL; child = child->next) {
+        cth__child_kill(&child->os, number);
+    }
+    (void)cth_mutex_unlock(&p->mutex);
+    return cth_executor_shutdown(executor, CTH_NOW);
+}
+
+CTH_API cth_status cth_process_executor_terminate(cth_executor *executor) {
+    return cth__processes_end(executor, SIGTERM);
+}
+
+CTH_API cth_status cth_process_executor_kill(cth_executor *executor) {
+    return cth__processes_end(executor, SIGKILL);
 }
 
 #endif /* implementation */

@@ -179,7 +179,24 @@ static bool more_tasks() {
     return added && got == 20 && ends == 1 && number == 10 && ended == 1 && counts.completed == 8;
 }
 
-int main() {
+/* The same in processes. */
+static bool processes() {
+    cth_executor *pool;
+    cth_process_desc desc = {};
+    int numbers[3] = {1, 2, 3}, twice[3] = {};
+    desc.workers = 2;
+    if (cth_process_executor_create(&pool, &desc) != CTH_OK ||
+        cth_map(pool, doubles, numbers, sizeof(int), twice, sizeof(int), 3) != CTH_OK ||
+        cth_process_executor_terminate(pool) != CTH_OK ||
+        cth_process_executor_kill(pool) != CTH_OK) {
+        return false;
+    }
+    cth_executor_release(pool);
+    return twice[0] + twice[1] + twice[2] == 12;
+}
+
+int main(int argc, char **argv) {
+    cth_process_main(argc, argv);
     size_t count_c = 0, count_cxx = 0;
     const size_t *c = layout_c(&count_c), *cxx = layout_cxx(&count_cxx);
     if (count_c != count_cxx || std::memcmp(c, cxx, count_c * sizeof(*c)) != 0) {
@@ -187,7 +204,7 @@ int main() {
         return 1;
     }
 
-    if (!messages() || !tasks() || !more_tasks()) {
+    if (!messages() || !tasks() || !more_tasks() || !processes()) {
         return 10;
     }
 
