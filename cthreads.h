@@ -65,6 +65,7 @@
        >>api:select       wait for the first of several of these
        >>api:future       the result of a task that runs elsewhere
        >>api:executor     threads that run tasks; map
+       >>api:process      processes that run tasks
        >>api:parallel     loops, reductions, sorts, fork and join by work stealing
 
        >>impl:platform    the operating system: parking, threads, clocks; the only OS #ifdefs
@@ -98,6 +99,7 @@
        >>impl:select
        >>impl:future
        >>impl:executor
+       >>impl:process
        >>impl:parallel
 
    RULES         said once, true of every section unless it says otherwise
@@ -362,7 +364,8 @@ CTH_API const char *cth_error_text(void);
 
        CTHREADS_SIM_SEED       run the schedule of this seed alone
        CTHREADS_SIM_SCHEDULE   run this schedule alone, as printed in a report: "14:1,30:2"
-       CTHREADS_SIM_FAULTS     faults to add, by comma: timeouts, spurious, alloc, threads, all
+       CTHREADS_SIM_FAULTS     faults to add, by comma: timeouts, spurious, alloc, threads,
+                               processes, all
        CTHREADS_SIM_MEMORY     strong: every load sees the newest store; weak: see cth_sim_desc.
                                Unset: weak in cth_sim_run, strong in a whole program
 
@@ -377,11 +380,12 @@ CTH_API const char *cth_error_text(void);
 #  ifdef CTHREADS_SIM
 /* Faults, for cth_sim_desc. */
 enum {
-    CTH_SIM_TIMEOUTS = 1, /* a timed wait may expire although others could still run */
-    CTH_SIM_SPURIOUS = 2, /* a sleeping thread may wake for no reason */
-    CTH_SIM_ALLOC = 4,    /* an allocation may fail */
-    CTH_SIM_THREADS = 8,  /* a thread start may fail */
-    CTH_SIM_EXIT = 86     /* exit status of a whole program that was found at fault */
+    CTH_SIM_TIMEOUTS = 1,   /* a timed wait may expire although others could still run */
+    CTH_SIM_SPURIOUS = 2,   /* a sleeping thread may wake for no reason */
+    CTH_SIM_ALLOC = 4,      /* an allocation may fail */
+    CTH_SIM_THREADS = 8,    /* a thread start may fail, a process start too */
+    CTH_SIM_PROCESSES = 16, /* a worker process may die, stall, or send what is no reply */
+    CTH_SIM_EXIT = 86       /* exit status of a whole program that was found at fault */
 };
 
 /* How schedules are chosen. */
@@ -2155,9 +2159,13 @@ CTH_API CTH_NODISCARD cth_status cth_select_ready_until(cth_case *cases,
 /* -------------------------------------------------------------------------------------------------
    >>api:future   The result of a task that runs elsewhere: Python's concurrent.futures.Future.
 
-   A future comes from cth_submit with one reference, which release gives back, at any time. Its
-   task ends once: with a status and its result bytes, cancelled before its start, or left undone
-   by its executor's shutdown.
+   A future comes from cth_submit or cth_future_then with one reference, which release gives back,
+   at any time. Its task ends once: with a status and its result bytes; cancelled before its start;
+   or left undone (CTH_SHUTDOWN, CTH_BROKEN) by its executor.
+
+       CTH_AS_COMPLETED(future, futures, 10, cth_after(CTH_S(5))) {
+           if (cth_future_result(future, &page) == CTH_OK) { show(&page); }
+       }
    ---------------------------------------------------------------------------------------------- */
 
 /* A future. Opaque, reference-counted. */
@@ -2169,13 +2177,13 @@ typedef cth_status (*cth_task_fn)(void *arg, void *result);
 
 /* Wait until the task has ended, and copy its result to `*result` (may be NULL) if that was CTH_OK.
    A task that nobody has started runs in the calling thread, so tasks may wait for tasks of their
-   own executor, with any number of workers.
+   own executor, with any number of workers; with an on_start that holds for its workers only.
 
    Blocks   : until the task has ended.
    Returns  : what the task returned; CTH_CANCELLED when cth_future_cancel was faster than its
               start, or, with cth_future_is_done false, the calling thread's own token was
-              cancelled; CTH_SHUTDOWN when its executor was shut down before its start; CTH_FORKED
-              in the child of a fork; CTH_NOMEM.
+              cancelled; CTH_SHUTDOWN when its executor was shut down before its start, CTH_BROKEN
+              when that is broken; CTH_FORKED in the child of a fork; CTH_NOMEM.
    Ordering : everything the task did happens before this returns.
    Like     : Python Future.result; C++ future::get. */
 CTH_API cth_status cth_future_result(cth_future *future, void *result);
@@ -2192,14 +2200,23 @@ CTH_API CTH_NODISCARD cth_status cth_future_result_until(cth_future *future,
 /* Tell whether the task has ended, in any way. One load. Like: Python Future.done. */
 CTH_API bool cth_future_is_done(const cth_future *future);
 
+/* Tell whether the task runs at this moment. One load. Like: Python Future.running. */
+CTH_API bool cth_future_is_running(const cth_future *future);
+
 /* Return the error text of a task that has ended: what it gave to cth_fail, or the text of its
    status; "" while it has not ended or after CTH_OK. Valid as long as the future.
    Like : Python Future.exception. */
 CTH_API const char *cth_future_error(const cth_future *future);
 
-/* Return an event that is set when the task has ended, for CTH_ON_EVENT in a select; it lives as
-   long as the future. Only to be waited for. */
+/* Return an event that is set when the task has ended; it lives as long as the future (NULL for
+   NULL). Only to be waited for. */
 CTH_API cth_event *cth_future_event(cth_future *future);
+
+/* CTH_ON_FUTURE(future): a case for cth_select and CTH_SELECT, ready once the task has ended, in
+   any way. It runs nothing itself. C only. Expands to CTH_ON_EVENT(cth_future_event(future)). */
+#  ifndef __cplusplus
+#    define CTH_ON_FUTURE(future) CTH_ON_EVENT(cth_future_event(future))
+#  endif
 
 /* Cancel a task that has not started: its future ends with CTH_CANCELLED.
 
@@ -2207,6 +2224,89 @@ CTH_API cth_event *cth_future_event(cth_future *future);
              CTH_FORKED; CTH_NOMEM.
    Like    : Python Future.cancel. */
 CTH_API cth_status cth_future_cancel(cth_future *future);
+
+/* Call `fn` once when the task has ended, in any way: in the thread that ended it (which ran,
+   cancelled or dropped it), in the order they were added; at once in the calling thread if it has
+   ended before. No lock is held then: it may do anything, release the future and shut the executor
+   down included. A shutdown waits for those that follow a run. At its executor's place in the child
+   of a fork they are never called.
+
+   Returns  : CTH_OK; CTH_INVALID without a function; CTH_NOMEM; CTH_FORKED.
+   Ordering : everything the task did happens before the call.
+   Like     : Python Future.add_done_callback. */
+CTH_API CTH_NODISCARD cth_status cth_future_add_done_callback(cth_future *future,
+                                                              void (*fn)(cth_future *future,
+                                                                         void *arg),
+                                                              void *arg);
+
+/* Have `fn` run in the same executor with the result of `first` as its argument, once that has
+   ended with CTH_OK. If it ends in any other way so does the new task, with the same status and
+   text, and `fn` is not called. Cancelling the new one leaves `first` alone; a shutdown with
+   CTH_DRAIN waits for both. It takes no place in a bounded queue. `out` as in cth_submit.
+
+   Returns  : CTH_OK; CTH_SHUTDOWN; CTH_BROKEN; CTH_NOMEM; CTH_INVALID for no function or too large
+              a result; CTH_AGAIN as in cth_submit; CTH_FORKED.
+   Like     : Java CompletableFuture.thenApplyAsync; JavaScript promise.then. */
+CTH_API CTH_NODISCARD cth_status cth_future_then(cth_future *first,
+                                                 cth_future **out,
+                                                 cth_task_fn fn,
+                                                 size_t result_size);
+
+/* What cth_future_wait waits for. */
+typedef enum cth_wait_for {
+    CTH_ALL_DONE,   /* all have ended */
+    CTH_FIRST_DONE, /* one has ended */
+    CTH_FIRST_ERROR /* one has ended with another status than CTH_OK, or all have ended */
+} cth_wait_for;
+
+/* Wait for `n` futures, of any executors; NULL among them counts for nothing. Which have ended,
+   cth_future_is_done says. A task that nobody has started may run in the calling thread, as in
+   cth_future_result; one of several does only while none of them runs elsewhere.
+
+   Blocks   : until what `what` says; not at all when there is nothing to wait for.
+   Returns  : CTH_OK; CTH_CANCELLED by the calling thread's token; CTH_INVALID; CTH_NOMEM;
+              CTH_FORKED when one that has not ended is from before a fork.
+   Ordering : everything that tasks which have ended did happens before this returns.
+   Like     : Python concurrent.futures.wait. */
+CTH_API cth_status cth_future_wait(cth_future *const *futures, size_t n, cth_wait_for what);
+
+/* As cth_future_wait, or CTH_TIMEDOUT at the deadline. Runs a task itself only with CTH_FOREVER. */
+CTH_API CTH_NODISCARD cth_status cth_future_wait_until(cth_future *const *futures,
+                                                       size_t n,
+                                                       cth_wait_for what,
+                                                       cth_time deadline);
+
+/* Wait until one of the futures from place `*done` of the array on has ended, swap it to that place
+   and add one to `*done`. So a loop from 0 on visits all, in the order in which they end; nothing
+   is allocated. A look costs time for each that is left.
+
+   Blocks   : until one of those left has ended.
+   Returns  : CTH_OK; CTH_EMPTY when none is left; else as cth_future_wait_until.
+   Like     : Python concurrent.futures.as_completed. */
+CTH_API CTH_NODISCARD cth_status cth_future_next_done_until(cth_future **futures,
+                                                            size_t n,
+                                                            size_t *done,
+                                                            cth_time deadline);
+
+/* CTH_AS_COMPLETED(name, futures, n, deadline) { ... }: the block runs for each of the `n` futures,
+   as `name`, as they end; the array comes to be in that order. It ends early at the deadline or
+   when the thread's token is cancelled: then the rest are those for which it did not run. break and
+   continue as in any loop. C only. Expands to two `for`, of which the outer one runs once and keeps
+   the place in the array, around cth_future_next_done_until. */
+#  ifndef __cplusplus
+#    define CTH_AS_COMPLETED(name, futures, n, deadline) \
+      CTH__AS_COMPLETED(name, futures, n, deadline, CTH__UNIQUE(cth__completing_))
+#    define CTH__AS_COMPLETED(name, futures_, n_, deadline_, v)                      \
+      for (cth__completing v = {(futures_), (n_), 0, (deadline_), false}; !v.begun;) \
+        for (cth_future *name = cth__completed(&v); name != NULL; name = cth__completed(&v))
+typedef struct cth__completing {
+    cth_future **futures;
+    size_t n, done;
+    cth_time deadline;
+    bool begun;
+} cth__completing;
+CTH_API cth_future *cth__completed(cth__completing *completing);
+#  endif
 
 /* Take one more reference, and return the future; NULL when memory is lacking for the record of the
    calling thread. */
@@ -2231,6 +2331,12 @@ CTH_API void cth_future_release(cth_future *future);
        cth_executor_shutdown(pool, CTH_DRAIN);
        cth_executor_release(pool);
 
+   The same in short, as Python's `with ThreadPoolExecutor() as pool:`
+
+       CTH_WITH_EXECUTOR(pool, &status, NULL) {
+           if (cth_run(pool, square_of, &n, sizeof n, &square, sizeof square) == CTH_OK) { ... }
+       }
+
    Workers start when there is more to do than idle ones can take, and are daemons: the program does
    not wait for them at exit, a shutdown does. Tasks start in the order they were submitted.
    ---------------------------------------------------------------------------------------------- */
@@ -2238,17 +2344,36 @@ CTH_API void cth_future_release(cth_future *future);
 /* An executor. Opaque, reference-counted: each of its futures keeps it. */
 typedef struct cth_executor cth_executor;
 
+/* What cth_submit does when the queue is full. */
+typedef enum cth_full_policy {
+    CTH_FULL_BLOCKS,     /* wait for room; from within a task of this executor, which could wait
+                            for ever, run the task there and then */
+    CTH_FULL_FAILS,      /* return CTH_FULL */
+    CTH_FULL_CALLER_RUNS /* run the task in the calling thread, before it returns */
+} cth_full_policy;
+
 typedef struct cth_executor_desc {
-    uint32_t workers;  /* most threads; 0: as many as CPUs this process may use, at most 65536 */
+    uint32_t workers;  /* most threads; 0: as many as CPUs this process may use, by affinity and
+                          by the quota of its cgroup; at most 65536 */
     size_t stack_size; /* bytes; 0: 1 MiB */
     const char *name;  /* copied, 40 bytes at most; workers are "name-0", "name-1", ...;
                           NULL: "ThreadPoolExecutor-0_0", ... */
+    size_t capacity;   /* most tasks that wait for a worker; 0: no limit */
+    cth_full_policy policy;
+    /* Called in each worker, before its first task and after its last one; NULL: nothing. When
+       on_start fails the executor is broken: the tasks it has end with CTH_BROKEN, it takes no
+       more, and its workers end. With on_start only workers run tasks: a thread that waits for one
+       does not, except by CTH_FULL_CALLER_RUNS. */
+    cth_status (*on_start)(void *arg);
+    void (*on_end)(void *arg);
+    void *arg; /* of both */
 } cth_executor_desc;
 
 /* Make an executor; `desc` may be NULL. No thread is started.
 
-   Returns : CTH_OK; CTH_NOMEM; CTH_INVALID for too many workers or too long a name.
-   Like    : Python ThreadPoolExecutor(max_workers). */
+   Returns : CTH_OK; CTH_NOMEM; CTH_INVALID for too many workers, too long a name, no such policy.
+   Like    : Python ThreadPoolExecutor(max_workers, thread_name_prefix, initializer, initargs);
+             Java ThreadPoolExecutor for the rest. */
 CTH_API CTH_NODISCARD cth_status cth_executor_create(cth_executor **out,
                                                      const cth_executor_desc *desc);
 
@@ -2257,9 +2382,11 @@ CTH_API CTH_NODISCARD cth_status cth_executor_create(cth_executor **out,
    which must outlive it. With `out` NULL nobody asks for the result: then the thread hook gets an
    error.
 
-   Blocks   : no.
-   Returns  : CTH_OK; CTH_SHUTDOWN; CTH_NOMEM; CTH_AGAIN when not even one worker could be started;
-              CTH_INVALID for no function or sizes beyond SIZE_MAX / 4; CTH_FORKED.
+   Blocks   : while the queue is full, if the policy is CTH_FULL_BLOCKS.
+   Returns  : CTH_OK; CTH_SHUTDOWN; CTH_BROKEN, with why as the calling thread's error text;
+              CTH_FULL by CTH_FULL_FAILS; CTH_CANCELLED while it waits; CTH_NOMEM; CTH_AGAIN when
+              not even one worker could be started; CTH_INVALID for no function or sizes beyond
+              SIZE_MAX / 4; CTH_FORKED.
    Ordering : everything before this call happens before the task.
    Like     : Python Executor.submit. */
 CTH_API CTH_NODISCARD cth_status cth_submit(cth_executor *executor,
@@ -2269,15 +2396,52 @@ CTH_API CTH_NODISCARD cth_status cth_submit(cth_executor *executor,
                                             size_t arg_size,
                                             size_t result_size);
 
+/* As cth_submit, or CTH_FULL when the queue is full, whatever the policy. Never waits, runs
+   nothing. */
+CTH_API CTH_NODISCARD cth_status cth_try_submit(cth_executor *executor,
+                                                cth_future **out,
+                                                cth_task_fn fn,
+                                                const void *arg,
+                                                size_t arg_size,
+                                                size_t result_size);
+
+/* As cth_submit, or CTH_TIMEDOUT when at the deadline the queue is still full; CTH_INVALID for a
+   negative one. */
+CTH_API CTH_NODISCARD cth_status cth_submit_until(cth_executor *executor,
+                                                  cth_future **out,
+                                                  cth_task_fn fn,
+                                                  const void *arg,
+                                                  size_t arg_size,
+                                                  size_t result_size,
+                                                  cth_time deadline);
+
+/* Submit a task and wait for its result: cth_submit, cth_future_result and release in one. When the
+   calling thread's token ends the wait, a task that has not started is cancelled, and another one
+   goes on.
+
+   Blocks  : as both.
+   Returns : as both. The task's error text becomes the calling thread's.
+   Like    : Python executor.submit(fn, arg).result(). */
+CTH_API cth_status cth_run(cth_executor *executor,
+                           cth_task_fn fn,
+                           const void *arg,
+                           size_t arg_size,
+                           void *result,
+                           size_t result_size);
+
 /* Call `fn` for each of the `n` arguments of the array `args`, whose results go to the same places
-   of the array `results`, in the workers and in the calling thread. With a size of 0 an array may
-   be NULL. An error ends it early: calls that have begun are waited for, others may never begin.
+   of the array `results`, in the workers and in the calling thread, each of which takes several
+   at a time while many are left. With a size of 0 an array may be NULL. After an error no call for
+   a later place begins, and all for earlier places are made: it is the error a loop would meet.
+
+   Python's map takes an iterable for each parameter, and starmap an iterable of tuples. In C the
+   tuple is a struct: make it the type of the array.
 
    Blocks   : until all calls have ended, whatever is cancelled.
    Returns  : CTH_OK; else the status of the failed call with the least index, whose text becomes
-              the calling thread's; CTH_SHUTDOWN; CTH_INVALID for no function; CTH_FORKED;
-              CTH_NOMEM.
-   Like     : Python list(Executor.map(fn, args)). */
+              the calling thread's; CTH_SHUTDOWN; CTH_BROKEN; CTH_INVALID for no function;
+              CTH_FORKED; CTH_NOMEM.
+   Like     : Python list(Executor.map(fn, args)), with a chunksize found by itself; starmap. */
 CTH_API CTH_NODISCARD cth_status cth_map(cth_executor *executor,
                                          cth_task_fn fn,
                                          void *args,
@@ -2286,12 +2450,51 @@ CTH_API CTH_NODISCARD cth_status cth_map(cth_executor *executor,
                                          size_t result_size,
                                          size_t n);
 
+/* Call `fn` for arguments that come one by one, of any number: `next` puts one into `arg` (zeroed)
+   and returns true, or returns false when there are no more; `each` gets the results in the order
+   of their arguments, and ends it all with another status than CTH_OK. Both are called in the
+   calling thread, with `context`. At most `buffer` (0: twice the number of workers) are begun and
+   not yet given to `each`.
+
+   Blocks  : until the last result was given to `each`, or after an error until no call runs.
+   Returns : CTH_OK; else the first status other than CTH_OK of a call, in their order, or of
+             `each`, with its text as the calling thread's; CTH_CANCELLED by the calling thread's
+             token; as cth_submit.
+   Like    : Python 3.14 Executor.map(fn, iterable, buffersize=). */
+CTH_API CTH_NODISCARD cth_status cth_map_each(cth_executor *executor,
+                                              cth_task_fn fn,
+                                              size_t arg_size,
+                                              size_t result_size,
+                                              size_t buffer,
+                                              bool (*next)(void *arg, void *context),
+                                              cth_status (*each)(void *result, void *context),
+                                              void *context);
+
+/* What an executor has done and does. Each task submitted is counted in exactly one place. */
+typedef struct cth_executor_counts {
+    uint32_t workers;                /* threads asked for */
+    uint32_t alive, idle;            /* threads there are; those of them that have nothing to do */
+    uint32_t started;                /* threads started so far */
+    cth_status start_error;          /* of the latest start of a thread that failed, else CTH_OK */
+    size_t peak_queued;              /* the most that were ever queued */
+    size_t queued, running, waiting; /* `waiting`: for the task before it, see cth_future_then */
+    uint64_t completed, failed;      /* have run, with CTH_OK or with another status */
+    uint64_t cancelled;              /* by cth_future_cancel, or after one that was */
+    uint64_t dropped;                /* by a shutdown, by a broken executor, after an error */
+    uint64_t submitted;              /* the sum of the above, from `queued` on */
+} cth_executor_counts;
+
+/* Count. Fewer `alive` than there should be, with a `start_error`: the system gives no more
+   threads, and those there are do the work; each submit tries anew.
+   Returns : CTH_OK; CTH_INVALID without `counts`; CTH_NOMEM; CTH_FORKED. */
+CTH_API cth_status cth_executor_count(cth_executor *executor, cth_executor_counts *counts);
+
 /* Take no more tasks, and wait until all workers are about to end. CTH_DRAIN: after all tasks;
    CTH_NOW: tasks that have not started end with CTH_SHUTDOWN. Called again, by any thread, it waits
    again, and CTH_NOW still empties the queue.
 
    Blocks   : until no task runs and the workers have nothing more to do; from within one of its own
-              tasks not at all.
+              tasks or workers not at all.
    Returns  : CTH_OK; CTH_CANCELLED, and the shutdown goes on; CTH_INVALID; CTH_FORKED; CTH_NOMEM.
    Like     : Python Executor.shutdown(wait=True, cancel_futures=how == CTH_NOW). */
 CTH_API cth_status cth_executor_shutdown(cth_executor *executor, cth_shutdown how);
@@ -2306,6 +2509,110 @@ CTH_API CTH_NODISCARD cth_status cth_executor_shutdown_until(cth_executor *execu
    tasks and ends after those it has; this does not wait. In the child of a fork nothing is
    freed. */
 CTH_API void cth_executor_release(cth_executor *executor);
+
+/* CTH_WITH_EXECUTOR(name, &status, desc) { ... }: a block with an executor, called `name`. At its
+   end all tasks have been done: the executor is shut down with CTH_DRAIN, whatever is cancelled,
+   and released; with gcc and clang also on return and goto, with others only when the end of the
+   block is reached. `status` is that of cth_executor_create; if it is not CTH_OK the block does not
+   run. break and continue leave the block. C only. Expands to a `for` that runs once, with a
+   variable whose cleanup joins, around one that names the executor.
+   Like : Python `with ThreadPoolExecutor() as name:`. */
+#  ifndef __cplusplus
+#    define CTH_WITH_EXECUTOR(name, status, ...) \
+      CTH__WITH_EXECUTOR(name, status, (__VA_ARGS__), CTH__UNIQUE(cth__pooled_))
+#    define CTH__WITH_EXECUTOR(name, status, desc, v)                                         \
+      for (cth__pooled v CTH__CLEANUP(cth__pooled_leave) = cth__pooled_enter((status), desc); \
+           !v.done; CTH__POOLED_NEXT(v))                                                      \
+        for (cth_executor *name = v.executor; name != NULL; name = NULL)
+#    if CTH__GNU
+#      define CTH__POOLED_NEXT(v) (v).done = true
+#    else
+#      define CTH__POOLED_NEXT(v) cth__pooled_leave(&(v))
+#    endif
+typedef struct cth__pooled {
+    cth_executor *executor;
+    bool done;
+} cth__pooled;
+CTH_API cth__pooled cth__pooled_enter(cth_status *status, const cth_executor_desc *desc);
+CTH_API void cth__pooled_leave(cth__pooled *pooled);
+#  endif
+
+/* -------------------------------------------------------------------------------------------------
+   >>api:process   Processes that run tasks: Python's ProcessPoolExecutor.
+
+       int main(int argc, char **argv) {
+           cth_process_main(argc, argv);      // first: a worker goes no further
+           cth_executor *pool;
+           if (cth_process_executor_create(&pool, NULL) != CTH_OK) { return 1; }
+           ...                                // cth_submit, cth_map and the rest, as with threads
+           cth_executor_shutdown(pool, CTH_DRAIN);
+           cth_executor_release(pool);
+       }
+
+   It is an executor like that of threads, but each of its workers is a process: this program,
+   started anew, with the functions of this program and nothing of its memory. So a task uses its
+   argument bytes and no pointers in them, and neither its caller's token nor its locks reach it;
+   nobody but a worker ever runs it. What breaks in a task breaks one process: its future ends with
+   CTH_BROKEN and the reason ("killed by signal 11"), and the next task gets a new worker. A worker
+   that dies before it has begun a task costs none: another one gets it.
+
+   Workers start when there is more to do than idle ones can take. They read nothing from standard
+   input, ignore SIGINT (Ctrl-C reaches the program, which decides), close what descriptors they
+   inherit, flush standard output after each task, and do not outlive the program, however it ends.
+   A worker that dies while it has nothing to do is collected at the next task or the shutdown.
+   ---------------------------------------------------------------------------------------------- */
+
+/* What an argument or a result of a task in a process may take. */
+#  define CTH_PROCESS_BYTES_MAX ((size_t)1 << 30)
+
+typedef struct cth_process_desc {
+    uint32_t workers;     /* most processes; 0: as many as CPUs this process may use */
+    const char *name;     /* copied, 40 bytes at most; workers are "name-0", "name-1", ..., in ps
+                             and as their main thread; NULL: "Process-0_0", ... */
+    cth_task_fn init;     /* run first in each worker, without a result; NULL: none. When it fails,
+                             so does the task the worker was started for, with its status */
+    const void *init_arg; /* copied */
+    size_t init_arg_size;
+    uint32_t max_tasks; /* a worker ends after so many, a new one takes its place; 0: no limit */
+    cth_time timeout;   /* a task that takes longer ends with CTH_TIMEDOUT, and its worker is
+                           killed; 0: none */
+    size_t capacity;    /* as in cth_executor_desc */
+    cth_full_policy policy; /* the same, but for CTH_FULL_CALLER_RUNS */
+} cth_process_desc;
+
+/* Call this first in main. In a worker it does the tasks and does not return: the process ends. In
+   any other process it notes the program's name and returns.
+   Like : Python's `if __name__ == "__main__":`. */
+CTH_API void cth_process_main(int argc, char **argv);
+
+/* Make an executor of processes; `desc` may be NULL. No process is started.
+
+   What the calls of >>api:executor say holds for it, but for this. cth_submit and cth_map give
+   CTH_INVALID for a function that is not of this program's own file (but of a shared library), and
+   for sizes beyond CTH_PROCESS_BYTES_MAX. A task's status may also be CTH_BROKEN or CTH_TIMEDOUT,
+   and CTH_AGAIN, CTH_NOMEM or CTH_UNSUPPORTED when the system gives no process or memory. Waiting
+   for a task never runs it. A task that forks answers in its own process only.
+
+   Returns : CTH_OK; CTH_UNSUPPORTED where a program cannot start itself; CTH_INVALID when
+             cth_process_main was not called, which the calling thread's error text then says, and
+             for too many workers, too long a name, a negative timeout, CTH_FULL_CALLER_RUNS, an
+             init as above; CTH_NOMEM.
+   Like    : Python ProcessPoolExecutor(max_workers, initializer=, initargs=,
+             max_tasks_per_child=). */
+CTH_API CTH_NODISCARD cth_status cth_process_executor_create(cth_executor **out,
+                                                             const cth_process_desc *desc);
+
+/* Shut down as cth_executor_shutdown(executor, CTH_NOW) does, and send each worker SIGTERM: tasks
+   that run end with CTH_BROKEN, unless they handle that signal.
+
+   Blocks  : until all workers have ended.
+   Returns : as cth_executor_shutdown; CTH_INVALID for an executor of threads.
+   Like    : Python ProcessPoolExecutor.terminate_workers. */
+CTH_API cth_status cth_process_executor_terminate(cth_executor *executor);
+
+/* As cth_process_executor_terminate, with SIGKILL: nothing in a worker can delay it.
+   Like : Python ProcessPoolExecutor.kill_workers. */
+CTH_API cth_status cth_process_executor_kill(cth_executor *executor);
 
 /* -------------------------------------------------------------------------------------------------
    >>api:parallel   Loops, reductions, sorts, fork and join on all CPUs: OpenMP, oneTBB, rayon.
@@ -3336,10 +3643,12 @@ CTH_API cth_status cth__sort_run(cth_team *team,
      cth__os_thread_start, _join, _detach
      cth__os_yield, cth__os_pause         give up the CPU; a hint for spinning
      cth__os_fence_prepare, _heavy        a fence in all threads at once, if there is one
-     cth__os_cpus, cth__os_native_id, cth__os_is_main, cth__os_set_name, cth__os_local_time
+     cth__os_cpus, cth__os_cpu_quota, cth__os_native_id, cth__os_is_main, cth__os_set_name,
+     cth__os_local_time
      cth__os_key_create, cth__os_key_set  call a function when a thread ends
      cth__os_on_exit, cth__os_on_fork, cth__os_entropy
      cth__os_signal_*                     from a signal to a blocking read
+     cth__os_child_*, cth__os_worker_*    this program as another process, and its side of it
 
    This section knows Linux (glibc and musl). Windows (WaitOnAddress, _beginthreadex) and macOS
    (pthreads, os_sync_wait_on_address) would each be one more branch of it.
@@ -3398,17 +3707,24 @@ static void cth__panic(const char *text) {
 #  if defined(__linux__)
 
 #    include <fcntl.h>
+#    include <poll.h>
 #    include <pthread.h>
 #    include <sched.h>
 #    include <signal.h>
+#    include <spawn.h>
+#    include <sys/mman.h>
 #    include <sys/prctl.h>
+#    include <sys/socket.h>
 #    include <sys/syscall.h>
+#    include <sys/wait.h>
 #    include <unistd.h>
 
 // Strict -std=c11 hides these; the prototypes are those of glibc and musl.
 extern long syscall(long number, ...);
 extern struct tm *localtime_r(const time_t *seconds, struct tm *out);
 extern int sched_getcpu(void);
+extern int kill(pid_t process, int number);
+extern char **environ;
 #    ifdef O_CLOEXEC
 #      define CTH__O_CLOEXEC O_CLOEXEC
 #    else
@@ -3648,6 +3964,76 @@ static CTH__UNUSED uint32_t cth__os_cpus(unsigned long mask[64]) {
     return count;
 }
 
+/* Read the beginning of a file as text; false when that is not possible. */
+static CTH__UNUSED bool cth__os_read(const char *path, char *text, size_t size) {
+    const int error = errno;
+    const int file = open(path, O_RDONLY | CTH__O_CLOEXEC);
+    const ssize_t got = file >= 0 ? read(file, text, size - 1) : -1;
+    if (file >= 0) {
+        (void)close(file);
+    }
+    text[got > 0 ? got : 0] = '\0';
+    errno = error;
+    return got > 0;
+}
+
+/* How many CPUs' worth of time the cgroup of this process is granted, or a group above it: rounded
+   up; UINT32_MAX without a limit. `root` stands before all paths, for tests. */
+static CTH__UNUSED uint32_t cth__os_cpu_quota(const char *root) {
+    char groups[4096], path[4096], text[64];
+    uint32_t least = UINT32_MAX;
+    const int error = errno; // strtoll may change it
+    (void)snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    if (!cth__os_read(path, groups, sizeof groups)) {
+        return least;
+    }
+    // Lines "0::/group" (version 2) and "4:cpu,cpuacct:/group" (version 1). In a container the
+    // group may be named as seen from outside; then its limit is found at the top.
+    for (char *line = groups, *next; line != NULL && *line != '\0'; line = next) {
+        next = strchr(line, '\n');
+        if (next != NULL) {
+            *next++ = '\0';
+        }
+        char *kinds = strchr(line, ':');
+        char *group = kinds != NULL ? strchr(kinds + 1, ':') : NULL;
+        if (group == NULL) {
+            continue;
+        }
+        *group++ = '\0';
+        const bool second = strcmp(line, "0:") == 0;
+        char *cpu = strstr(++kinds, "cpu");
+        while (cpu != NULL &&
+               ((cpu[3] != ',' && cpu[3] != '\0') || (cpu != kinds && cpu[-1] != ','))) {
+            cpu = strstr(cpu + 3, "cpu");
+        }
+        for (bool more = second || cpu != NULL; more;) {
+            long long quota = 0, period = 0;
+            char *end;
+            (void)snprintf(path, sizeof path, "%s/sys/fs/cgroup%s%s/%s", root, second ? "" : "/cpu",
+                           group, second ? "cpu.max" : "cpu.cfs_quota_us");
+            if (cth__os_read(path, text, sizeof text)) {
+                quota = strtoll(text, &end, 10); // 0 for "max", -1 for none
+                period = strtoll(end, NULL, 10);
+            }
+            (void)snprintf(path, sizeof path, "%s/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", root,
+                           group);
+            if (!second && quota > 0 && cth__os_read(path, text, sizeof text)) {
+                period = strtoll(text, NULL, 10);
+            }
+            if (quota > 0 && period > 0 && (quota - 1) / period + 1 < (long long)least) {
+                least = (uint32_t)((quota - 1) / period + 1);
+            }
+            char *slash = strrchr(group, '/');
+            more = slash != NULL && *group != '\0';
+            if (more) {
+                *slash = '\0';
+            }
+        }
+    }
+    errno = error;
+    return least;
+}
+
 #    if CTH__PTHREADS
 typedef pthread_key_t cth__os_key;
 static CTH__UNUSED bool cth__os_key_create(cth__os_key *key, void (*end)(void *)) {
@@ -3701,7 +4087,6 @@ typedef struct cth__os_fiber {
 } cth__os_fiber;
 
 #    if CTH__FIBERS
-#      include <sys/mman.h>
 #      ifndef MAP_ANONYMOUS
 #        define MAP_ANONYMOUS 0x20
 #      endif
@@ -3919,6 +4304,301 @@ static CTH__UNUSED int cth__os_signal_next(void) {
         got = read(cth__os_signal_pipe[0], &byte, 1);
     } while (got < 0 && errno == EINTR);
     return got == 1 ? byte : 0;
+}
+
+/* Worker processes. The two sides have a socket, for requests and replies of a fixed size, and a
+   piece of shared memory, which holds everything of variable size. The worker finds them at these
+   descriptors. */
+enum { CTH__WORKER_SOCKET = 3, CTH__WORKER_MEMORY = 4, CTH__WORKER_FILES = 5 };
+#    define CTH__WORKER_FLAG "--cthreads-worker"
+
+typedef struct cth__os_child {
+    pid_t pid;
+    int process; // its pidfd; -1: the system has none, then only the socket tells that it ended
+    int socket, memory;
+    unsigned char *shared;
+    size_t size; // of `shared`
+} cth__os_child;
+
+// The bounds of the code, from the linker.
+extern const char __executable_start[] __attribute__((weak));
+extern const char _etext[] __attribute__((weak));
+
+/* Where workers can be started: there is a way to this program's file, and bounds of its code. */
+static CTH__UNUSED bool cth__os_children(void) {
+    const int error = errno;
+    const bool can = access("/proc/self/exe", X_OK) == 0;
+    errno = error;
+    return can && (uintptr_t)_etext != 0;
+}
+
+/* Whether a function is of the file that holds the kit, so that it is as far from the kit's own
+   functions in each process. */
+static CTH__UNUSED bool cth__os_in_program(uintptr_t fn) {
+    return fn >= (uintptr_t)__executable_start && fn < (uintptr_t)_etext;
+}
+
+static CTH__UNUSED void cth__os_child_close(cth__os_child *child) {
+    const int files[3] = {child->process, child->socket, child->memory};
+    for (int i = 0; i < 3; i++) {
+        if (files[i] >= 0) {
+            (void)close(files[i]);
+        }
+    }
+    if (child->shared != NULL) {
+        (void)munmap(child->shared, child->size);
+    }
+}
+
+/* Have at least `size` bytes of shared memory. */
+static CTH__UNUSED bool cth__os_child_room(cth__os_child *child, size_t size) {
+    if (size <= child->size) {
+        return true;
+    }
+    const int error = errno;
+    size_t wanted = child->size != 0 ? child->size : 4096;
+    while (wanted < size) {
+        wanted *= 2;
+    }
+    bool good = false;
+#    if defined(SYS_fallocate) && defined(__LP64__)
+    // Takes the memory now: later, a lack of it would be a signal.
+    good = syscall(SYS_fallocate, child->memory, 0, 0L, (long)wanted) == 0;
+    if (!good && errno != EOPNOTSUPP && errno != ENOSYS) {
+        errno = error;
+        return false;
+    }
+#    endif
+    good = good || (lseek(child->memory, (off_t)(wanted - 1), SEEK_SET) >= 0 &&
+                    write(child->memory, "", 1) == 1);
+    void *shared =
+        good ? mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_SHARED, child->memory, 0) : NULL;
+    good = good && shared != MAP_FAILED;
+    if (good) {
+        if (child->shared != NULL) {
+            (void)munmap(child->shared, child->size);
+        }
+        child->shared = (unsigned char *)shared;
+        child->size = wanted;
+    }
+    errno = error;
+    return good;
+}
+
+/* Move a descriptor out of the way of those that a worker gets. */
+static int cth__os_high(int file) {
+    const int high = file >= 0 ? fcntl(file, 1030, 16) : -1; // F_DUPFD_CLOEXEC
+    if (file >= 0) {
+        (void)close(file);
+    }
+    return high;
+}
+
+/* Start this program again as a worker. The calling thread must live longer than it: when that
+   thread ends, the system kills it. CTH_OK; CTH_AGAIN; CTH_NOMEM; CTH_UNSUPPORTED. */
+static CTH__UNUSED cth_status cth__os_child_start(cth__os_child *child,
+                                                  const char *program,
+                                                  const char *name) {
+    const int error = errno;
+    int ends[2] = {-1, -1};
+    (void)socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+    const int theirs = cth__os_high(ends[1]);
+    memset(child, 0, sizeof *child);
+    child->process = -1;
+    child->socket = ends[0];
+    child->memory = cth__os_high((int)syscall(SYS_memfd_create, "cthreads", 3)); // CLOEXEC, seals
+    int failed = theirs < 0 || child->memory < 0 ? EMFILE : 0;
+    if (failed == 0 && (!cth__os_child_room(child, 1) ||
+                        fcntl(child->memory, 1033, 2) != 0)) { // F_ADD_SEALS: SHRINK
+        failed = ENOMEM;
+    }
+    if (failed == 0) {
+        char parent[24];
+        (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
+        char *const args[] = {(char *)(uintptr_t)program, (char *)(uintptr_t)CTH__WORKER_FLAG,
+                              (char *)(uintptr_t)name, parent, NULL};
+        posix_spawn_file_actions_t files;
+        posix_spawnattr_t attr;
+        sigset_t none;
+        memset(&none, 0, sizeof none);
+        (void)posix_spawn_file_actions_init(&files);
+        (void)posix_spawnattr_init(&attr);
+        failed = posix_spawn_file_actions_adddup2(&files, theirs, CTH__WORKER_SOCKET);
+        failed = failed != 0
+                     ? failed
+                     : posix_spawn_file_actions_adddup2(&files, child->memory, CTH__WORKER_MEMORY);
+        (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+        (void)posix_spawnattr_setsigmask(&attr, &none);
+        failed = failed != 0
+                     ? failed
+                     : posix_spawn(&child->pid, "/proc/self/exe", &files, &attr, args, environ);
+        (void)posix_spawn_file_actions_destroy(&files);
+        (void)posix_spawnattr_destroy(&attr);
+    }
+    if (theirs >= 0) {
+        (void)close(theirs);
+    }
+    if (failed == 0) {
+        child->process = (int)syscall(434, child->pid, 0); // pidfd_open, always close-on-exec
+    } else {
+        cth__os_child_close(child);
+    }
+    errno = error;
+    return failed == 0                            ? CTH_OK
+           : failed == ENOMEM                     ? CTH_NOMEM
+           : failed == EAGAIN || failed == EMFILE ? CTH_AGAIN
+                                                  : CTH_UNSUPPORTED;
+}
+
+/* Send a message; false when nobody will read it. */
+static CTH__UNUSED bool cth__os_child_send(cth__os_child *child, const void *bytes, size_t size) {
+    const int error = errno;
+    ssize_t sent;
+    do {
+        sent = send(child->socket, bytes, size, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    errno = error;
+    return sent == (ssize_t)size;
+}
+
+/* Wait for a message, of which at most `size` bytes are kept: their number, 0 when no more will
+   come, or -1 at the deadline. */
+static CTH__UNUSED int cth__os_child_recv(cth__os_child *child,
+                                          void *bytes,
+                                          size_t size,
+                                          cth_time deadline) {
+    const int error = errno;
+    struct pollfd files[2] = {{child->socket, POLLIN, 0}, {child->process, POLLIN, 0}};
+    int result;
+    for (;;) {
+        const cth_time left = deadline == CTH_FOREVER ? -1 : deadline - cth__os_now();
+        if (deadline != CTH_FOREVER && left <= 0) {
+            result = -1;
+            break;
+        }
+        const cth_time ms = left < 0 ? -1 : left / 1000000 < 3600000 ? left / 1000000 + 1 : 3600000;
+        files[0].revents = files[1].revents = 0;
+        if (poll(files, 2, (int)ms) == 0) {
+            continue;
+        }
+        const ssize_t got = recv(child->socket, bytes, size, MSG_DONTWAIT);
+        if (got >= 0) {
+            result = (int)got;
+            break;
+        }
+        if ((errno != EAGAIN && errno != EINTR) || files[1].revents != 0) {
+            result = 0;
+            break;
+        }
+    }
+    errno = error;
+    return result;
+}
+
+/* Send a signal to a process that was not waited for yet, so that its number is still its own;
+   another wait of the program may have taken it all the same, then the pidfd knows. */
+static CTH__UNUSED void cth__os_child_kill(cth__os_child *child, int number) {
+    const int error = errno;
+    if (child->process >= 0) {
+        (void)syscall(424, child->process, number, NULL, 0); // pidfd_send_signal
+    } else {
+        (void)kill(child->pid, number);
+    }
+    errno = error;
+}
+
+/* Tell the process that nothing more is to do, wait until it has ended, kill it at the deadline,
+   and give back all of it. How it ended goes to `text`. */
+static CTH__UNUSED void cth__os_child_end(cth__os_child *child,
+                                          cth_time deadline,
+                                          char *text,
+                                          size_t size) {
+    const int error = errno;
+    int status = 0;
+    pid_t ended;
+    (void)shutdown(child->socket, SHUT_WR); // a copy in the child of a fork does not keep it open
+    for (;;) {
+        const cth_time left = deadline - cth__os_now();
+        struct pollfd file = {child->process >= 0 ? child->process : child->socket, POLLIN, 0};
+        if (left <= 0) {
+            cth__os_child_kill(child, SIGKILL);
+            break;
+        }
+        if (poll(&file, 1, (int)(left / 1000000) + 1) > 0) {
+            break;
+        }
+    }
+    do {
+        ended = waitpid(child->pid, &status, 0);
+    } while (ended < 0 && errno == EINTR);
+    cth__os_child_close(child);
+    errno = error;
+    if (ended != child->pid) { // SIGCHLD is ignored, or another wait of the program took it
+        (void)snprintf(text, size, "ended, in what way is unknown");
+    } else if (WIFSIGNALED(status)) {
+        (void)snprintf(text, size, "killed by signal %d", WTERMSIG(status));
+    } else {
+        (void)snprintf(text, size, "exited with status %d", WEXITSTATUS(status));
+    }
+}
+
+/* In a process that cth__os_child_start has made: be ready to work. False in any other. */
+static CTH__UNUSED bool cth__os_worker_begin(cth__os_child *worker, int argc, char **argv) {
+    int type = 0;
+    socklen_t length = sizeof type;
+    if (argc != 4 || strcmp(argv[1], CTH__WORKER_FLAG) != 0 ||
+        getsockopt(CTH__WORKER_SOCKET, SOL_SOCKET, SO_TYPE, &type, &length) != 0 ||
+        type != SOCK_SEQPACKET) {
+        return false;
+    }
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if ((long)getppid() != strtol(argv[3], NULL, 10)) {
+        _exit(EXIT_FAILURE); // it died before the line above
+    }
+    if (syscall(436, CTH__WORKER_FILES, ~0U, 0) != 0) { // close_range
+        for (int file = CTH__WORKER_FILES; file < 1024; file++) {
+            (void)close(file);
+        }
+    }
+    (void)fcntl(CTH__WORKER_SOCKET, F_SETFD, FD_CLOEXEC);
+    (void)fcntl(CTH__WORKER_MEMORY, F_SETFD, FD_CLOEXEC);
+    const int nothing = open("/dev/null", O_RDONLY | CTH__O_CLOEXEC);
+    if (nothing > 0) {
+        (void)dup2(nothing, 0);
+        (void)close(nothing);
+    }
+    (void)signal(SIGINT, SIG_IGN);
+    memset(worker, 0, sizeof *worker);
+    worker->process = -1;
+    worker->socket = CTH__WORKER_SOCKET;
+    worker->memory = CTH__WORKER_MEMORY;
+    return true;
+}
+
+/* The next request; false when there will be none. */
+static CTH__UNUSED bool cth__os_worker_recv(cth__os_child *worker, void *bytes, size_t size) {
+    ssize_t got;
+    do {
+        got = recv(worker->socket, bytes, size, 0);
+    } while (got < 0 && errno == EINTR);
+    return got == (ssize_t)size;
+}
+
+/* Map the shared memory, which the other side has made `size` bytes large. */
+static CTH__UNUSED bool cth__os_worker_map(cth__os_child *worker, size_t size) {
+    if (size == worker->size) {
+        return true;
+    }
+    void *shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, worker->memory, 0);
+    if (shared == MAP_FAILED) {
+        return false;
+    }
+    if (worker->shared != NULL) {
+        (void)munmap(worker->shared, worker->size);
+    }
+    worker->shared = (unsigned char *)shared;
+    worker->size = size;
+    return true;
 }
 
 #    if !defined(CTHREADS_PORTABLE_PARK)
@@ -4776,7 +5456,13 @@ static void cth__hook_reset(void); // to a fresh kit
 #    if CTH__FIBERS
 static void cth__hook_become(void *self); // the thread that runs now
 #    endif
-static void cth__hook_end(void);                                     // forget the calling thread
+static void cth__hook_end(void); // forget the calling thread
+static size_t cth__hook_answer(const void *bytes,
+                               size_t size,
+                               unsigned char *shared,
+                               size_t room,
+                               void *reply_bytes,
+                               bool dies);                           // be a worker process
 static void cth__hook_describe(void *self, char *text, size_t size); // "A waits for ..."
 static const char *cth__hook_name(void *self);
 static void cth__sim_abandon(bool reuse);
@@ -5253,6 +5939,7 @@ static unsigned cth__sim_env_faults(void) {
         faults |= all || strstr(text, "spurious") != NULL ? CTH_SIM_SPURIOUS : 0U;
         faults |= all || strstr(text, "alloc") != NULL ? CTH_SIM_ALLOC : 0U;
         faults |= all || strstr(text, "threads") != NULL ? CTH_SIM_THREADS : 0U;
+        faults |= all || strstr(text, "processes") != NULL ? CTH_SIM_PROCESSES : 0U;
     }
     return faults;
 }
@@ -6132,6 +6819,117 @@ static void cth__sim_order(const volatile void *lock, int order) {
     cth__sim_changed(cell, "use of", 0, order, "cthreads.h");
 }
 
+/* Worker processes: each answers in the thread that asks, unless it is to misbehave, which is
+   chosen when it is asked. */
+enum { CTH__FATE_ANSWER, CTH__FATE_GONE, CTH__FATE_UNREAD, CTH__FATE_MIDWAY, CTH__FATE_LATE };
+enum { CTH__FATE_BEFORE_REPLY = CTH__FATE_LATE + 1, CTH__FATE_STALL, CTH__FATE_NOISE, CTH__FATES };
+
+typedef struct cth__sim_child {
+    unsigned char *shared;
+    size_t size;
+    cth__word over; // 1: killed
+    uint32_t fate;
+    unsigned char request[64];
+    size_t request_size;
+} cth__sim_child;
+
+static bool cth__sim_children(void) {
+    return true;
+}
+
+static bool cth__sim_child_room(cth__sim_child *child, size_t size) {
+    if (size > child->size) {
+        unsigned char *shared = (unsigned char *)cth__sim_alloc(size, false);
+        if (shared == NULL) {
+            return false;
+        }
+        memset(shared, 0, size);
+        if (child->shared != NULL) {
+            memcpy(shared, child->shared, child->size);
+            cth__sim_free(child->shared);
+        }
+        child->shared = shared;
+        child->size = size;
+    }
+    return true;
+}
+
+static cth_status cth__sim_child_start(cth__sim_child *child,
+                                       const char *program,
+                                       const char *name) {
+    (void)program;
+    (void)name;
+    (void)cth__sim_self();
+    cth__sim_point(NULL);
+    (void)cth__sim_op("start of a process", NULL, NULL);
+    memset(child, 0, sizeof *child);
+    if (cth__sim_faulty(CTH_SIM_THREADS, 4)) {
+        return CTH_AGAIN;
+    }
+    return cth__sim_child_room(child, 64) ? CTH_OK : CTH_NOMEM;
+}
+
+static bool cth__sim_child_over(cth__sim_child *child) {
+    // relaxed: one thread runs.
+    return atomic_load_explicit(&child->over, memory_order_relaxed) != 0;
+}
+
+static bool cth__sim_child_send(cth__sim_child *child, const void *bytes, size_t size) {
+    cth__sim_point(NULL);
+    (void)cth__sim_op("request to a process", &child->over, NULL);
+    child->fate = cth__sim_faulty(CTH_SIM_PROCESSES, 3) ? 1 + cth__pick_any(CTH__FATES - 1) : 0;
+    if (cth__sim_child_over(child) || child->fate == CTH__FATE_GONE) {
+        return false;
+    }
+    memcpy(child->request, bytes, size);
+    child->request_size = size;
+    return true;
+}
+
+static int cth__sim_child_recv(cth__sim_child *child, void *bytes, size_t size, cth_time deadline) {
+    const uint32_t fate = child->fate;
+    const bool stalls = fate == CTH__FATE_STALL && deadline != CTH_FOREVER;
+    const cth_time till = cth__sim.now + (fate >= CTH__FATE_LATE ? CTH_MS(50) : CTH_US(10));
+    const cth_time wake = stalls || deadline < till ? deadline : till;
+    while (!cth__sim_child_over(child) && cth__sim.now < wake) {
+        cth__sim_wait(NULL, &child->over, 0, wake);
+    }
+    if (cth__sim_child_over(child) || fate == CTH__FATE_UNREAD) {
+        return 0;
+    }
+    if (cth__sim.now >= deadline) {
+        return -1;
+    }
+    const size_t got = cth__hook_answer(child->request, child->request_size, child->shared,
+                                        child->size, bytes, fate == CTH__FATE_MIDWAY);
+    if (fate == CTH__FATE_NOISE && cth__pick_any(2) == 0) {
+        return (int)cth__pick_any((uint32_t)size);
+    }
+    if (fate == CTH__FATE_NOISE) {
+        ((unsigned char *)bytes)[cth__pick_any(12)] ^= 0x80; // of the three numbers it begins with
+    }
+    cth__sim_point(NULL);
+    return cth__sim_child_over(child) || fate == CTH__FATE_MIDWAY || fate == CTH__FATE_BEFORE_REPLY
+               ? 0
+               : (int)got;
+}
+
+static void cth__sim_child_kill(cth__sim_child *child, int number) {
+    (void)number;
+    cth__sim_point(NULL);
+    (void)cth__sim_op("kill of a process", &child->over, NULL);
+    // relaxed: one thread runs.
+    atomic_store_explicit(&child->over, 1, memory_order_relaxed);
+    cth__sim_wake(NULL, &child->over);
+}
+
+static void cth__sim_child_end(cth__sim_child *child, cth_time deadline, char *text, size_t size) {
+    cth__sim_point(NULL);
+    (void)cth__sim_op("end of a process", &child->over, NULL);
+    (void)snprintf(text, size, "killed by signal %d", deadline == 0 ? 9 : 11);
+    cth__sim_free(child->shared);
+}
+
 #    define cth__os_handle       cth__sim_os_thread
 #    define cth__clock           cth__sim_clock
 #    define cth__wall            cth__sim_wall
@@ -6155,6 +6953,14 @@ static void cth__sim_order(const volatile void *lock, int order) {
 #    define cth__fence_prepare() ((void)0)
 #    define cth__fence_heavy()   cth__sim_fence(memory_order_seq_cst, CTH__HERE)
 #    define cth__bind(record)    ((void)(cth__sim_self()->self = (record)))
+#    define cth__children        cth__sim_children
+#    define cth__child_handle    cth__sim_child
+#    define cth__child_start     cth__sim_child_start
+#    define cth__child_room      cth__sim_child_room
+#    define cth__child_send      cth__sim_child_send
+#    define cth__child_recv      cth__sim_child_recv
+#    define cth__child_kill      cth__sim_child_kill
+#    define cth__child_end       cth__sim_child_end
 #  else
 #    define cth__os_handle      cth__os_thread
 #    define cth__clock          cth__os_now
@@ -6178,6 +6984,14 @@ static void cth__sim_order(const volatile void *lock, int order) {
 #    define cth__fence_prepare  cth__os_fence_prepare
 #    define cth__fence_heavy    cth__os_fence_heavy
 #    define cth__bind(self)     ((void)0)
+#    define cth__children       cth__os_children
+#    define cth__child_handle   cth__os_child
+#    define cth__child_start    cth__os_child_start
+#    define cth__child_room     cth__os_child_room
+#    define cth__child_send     cth__os_child_send
+#    define cth__child_recv     cth__os_child_recv
+#    define cth__child_kill     cth__os_child_kill
+#    define cth__child_end      cth__os_child_end
 #  endif
 
 /* -------------------------------------------------------------------------------------------------
@@ -6318,6 +7132,7 @@ typedef struct cth__self {
     struct cth__undo *undo;         // the innermost CTH_ATOMICALLY block
     cth_rng rng;                    // for select
     const struct cth__frame *frame; // the innermost task it runs
+    struct cth__child *child;       // the process that does it, see impl:process
     struct cth_team *team;          // the one it works in, or NULL
     uint32_t patience;              // see cth__chan_patience
     uint32_t impatient;
@@ -6406,6 +7221,7 @@ static struct cth__global {
     uint32_t next_id, next_name, next_dummy;
     uint32_t generation; // how many forks lie behind us
     cth__word executors; // how many there were without a name
+    cth__word ended;     // how many watched tasks have ended; see impl:future
     cth__ptr team;       // the process's
     cth_local *locals[CTH__LOCALS];
 
@@ -6434,6 +7250,7 @@ static struct {
     bool hooked; // exit and fork handlers, and the key
     bool has_key;
     cth__os_key key;
+    const char *program; // its name; NULL before cth_process_main
 } cth__process;
 
 static _Thread_local cth__self *cth__tls;
@@ -6687,6 +7504,20 @@ static void cth__look_at_cpus(void) {
 #  endif
     // relaxed: a hint for spinning.
     cth__store(&cth__g.cpus, cpus, relaxed);
+}
+
+/* How many threads can compute at the same time: the CPUs there are for this process, as far as its
+   cgroup grants their time. At least 1. */
+static uint32_t cth__cpus_granted(void) {
+#  ifdef CTHREADS_SIM
+    const uint32_t quota = UINT32_MAX;
+#  else
+    const uint32_t quota = cth__os_cpu_quota("");
+#  endif
+    // relaxed: they were counted before this thread had its record.
+    const uint32_t cpus = cth__load(&cth__g.cpus, relaxed);
+    const uint32_t least = cpus < quota ? cpus : quota;
+    return least != 0 ? least : 1;
 }
 
 /* -------------------------------------------------------------------------------------------------
@@ -12128,69 +12959,117 @@ CTH_API int cth__select_switch(cth_status *status, cth_case *cases, size_t n, ct
 
    A future is the task itself: one block with the argument and the result behind the record. All
    of it changes under its executor's mutex, except what its task writes while it runs; `over` is
-   set once nothing changes any more, so whoever sees that needs no lock. References are counted
-   under the mutex: the caller's, and one while the task is queued or runs. A future keeps its
-   executor, a worker does too.
+   set once nothing changes any more, so whoever sees that needs no lock. References are the
+   caller's, one while the task is queued, waits or runs, and one of each task that waits for it. A
+   future keeps its executor, a worker does too.
+
+   A task ends in two steps. Under the mutex it gets its status, and `over` is set. Then, without
+   the mutex, the same thread settles it: calls what was added to it, and queues or ends the tasks
+   that wait for it. Those that end so are settled next, in a loop: a long chain needs no stack.
+
+   A thread that waits for one of several futures marks them as `watched` under their mutexes and
+   sleeps until cth__g.ended changes, which counts ends of watched tasks under its bucket's lock.
    ---------------------------------------------------------------------------------------------- */
 
-enum { CTH__TASK_QUEUED, CTH__TASK_RUNS, CTH__TASK_OVER, CTH__TASK_CANCELLED };
+enum { CTH__TASK_WAITS, CTH__TASK_QUEUED, CTH__TASK_RUNS, CTH__TASK_OVER, CTH__TASK_CANCELLED };
 #  define CTH__EXECUTOR_NAME 40
 
 struct cth_executor {
-    cth_mutex mutex; // guards all below but what create has set
+    cth_mutex mutex; // guards all below but what create has set, and `refs`
     cth_cond work;   // a task was queued, or it is shut
+    cth_cond room;   // a task was taken out of the queue, or it is shut
     cth_cond ended;  // the last worker has ended, or it is shut and no task runs
     cth_future *first, *last;
-    uint32_t refs; // of the user, the futures and the workers
-    uint32_t queued, running, idle, alive, started;
-    bool shut;
+    cth__word refs; // of the user, the futures and the workers
+    uint32_t running, settling, idle, alive, started;
+    size_t queued, waiting, peak;
+    uint64_t completed, failed, cancelled, dropped;
+    bool shut, now;         // takes no more tasks; starts none either
+    cth_status broken;      // CTH_BROKEN: as both, with the text `error`
+    cth_status start_error; // of the latest thread that could not be started
     uint32_t workers, generation;
-    size_t stack_size;
+    size_t stack_size, capacity;
+    cth_full_policy policy;
+    cth_status (*on_start)(void *arg);
+    void (*on_end)(void *arg);
+    void *arg;
+    struct cth__runner *runner; // NULL: its workers run the tasks themselves
     char name[CTH__EXECUTOR_NAME + 2];
+    char error[sizeof(((cth__self *)0)->error) + 32];
 };
+
+/* What is to be done when a task has ended: call `fn`; or, if that is NULL, see to the task `arg`,
+   which waits for it and holds this record. */
+typedef struct cth__callback {
+    struct cth__callback *next;
+    void (*fn)(cth_future *future, void *arg);
+    void *arg;
+} cth__callback;
 
 struct cth_future {
     cth_executor *executor;
-    cth_future *next, *prev; // among the queued
+    cth_future *next, *prev; // among the queued; `next` also among those to be settled
     cth_task_fn fn;
     cth_cancel *token;
     cth_event over;
-    uint32_t refs, state;
+    cth__word refs;
+    cth__word state;
     bool unasked; // nobody has a handle
+    bool watched;
     cth_status status;
     size_t result_at, result_size; // in `bytes`
+    cth__callback *callbacks;      // the latest first
+    cth_future *after;             // while it waits: for that one
+    cth__callback link;            // in the list of that one
     char error[sizeof(((cth__self *)0)->error)];
     max_align_t bytes[]; // the argument, the result
 };
 
-/* A task that a thread runs; `up` is the one that waits for this one. */
+/* A task that a thread runs, or a worker of the executor; `up` is what waits for this one. */
 typedef struct cth__frame {
     const cth_executor *executor;
     const struct cth__frame *up;
+    bool worker;
 } cth__frame;
+
+struct cth__mapping;
+
+/* What does the tasks of an executor in place of its workers, see impl:process. */
+typedef struct cth__runner {
+    cth_status (*accept)(cth_task_fn fn, size_t arg_size, size_t result_size); // at the submit
+    cth_status (*call)(cth_future *future, cth__self *self);
+    void (*leave)(cth_executor *executor, cth__self *self); // a worker ends
+    cth_status (*map)(cth_executor *executor, struct cth__mapping *m);
+} cth__runner;
 
 static bool cth__executor_of_parent(const cth_executor *executor) {
     return executor->generation != cth__g.generation;
 }
 
-/* Give a reference back, with the mutex held, which is let go of. */
 static void cth__executor_unref(cth_executor *executor) {
-    const bool gone = --executor->refs == 0;
-    (void)cth_mutex_unlock(&executor->mutex);
-    if (gone) {
+    // [executor.A] acq_rel: who gives the last one back sees all the others did; pairs with itself.
+    if (cth__sub(&executor->refs, 1, acq_rel) == 1) {
+        cth__free(executor->runner);
         cth__free(executor);
     }
 }
 
-/* As cth__executor_unref. */
 static void cth__future_unref(cth_future *future) {
-    cth_executor *executor = future->executor;
-    if (--future->refs != 0) {
-        (void)cth_mutex_unlock(&executor->mutex);
-        return;
+    // [future.A] acq_rel: who gives the last one back sees all the others did; pairs with itself.
+    if (cth__sub(&future->refs, 1, acq_rel) == 1) {
+        cth_executor *executor = future->executor;
+        cth__free(future);
+        cth__executor_unref(executor);
     }
-    cth__executor_unref(executor);
-    cth__free(future);
+}
+
+static uint32_t cth__task_state(const cth_future *future) {
+    // relaxed: changes under the mutex; without it, a hint.
+    return cth__load((cth__word *)(uintptr_t)&future->state, relaxed);
+}
+
+static void cth__task_becomes(cth_future *future, uint32_t state) {
+    cth__store(&future->state, state, relaxed); // relaxed: as above
 }
 
 /* Under the mutex: take a task out of the queue. */
@@ -12198,59 +13077,282 @@ static void cth__task_unlink(cth_future *future) {
     cth_executor *executor = future->executor;
     *(future->prev != NULL ? &future->prev->next : &executor->first) = future->next;
     *(future->next != NULL ? &future->next->prev : &executor->last) = future->prev;
+    future->next = future->prev = NULL;
     executor->queued--;
+    if (executor->capacity != 0) {
+        (void)cth_cond_notify(&executor->room, 1);
+    }
 }
 
-/* Under the mutex: end a task that was taken out of the queue and did not run. */
-static void cth__task_drop(cth_future *future, uint32_t state, cth_status status) {
-    future->state = state;
+/* Under the mutex: end a task that is not queued, with a text unless `status` is CTH_OK. Then it is
+   to be settled. */
+static void cth__task_over(cth_future *future,
+                           uint32_t state,
+                           cth_status status,
+                           const char *text) {
+    cth_executor *executor = future->executor;
+    if (cth__task_state(future) == CTH__TASK_RUNS) {
+        *(status == CTH_OK ? &executor->completed : &executor->failed) += 1;
+    } else {
+        *(state == CTH__TASK_CANCELLED ? &executor->cancelled : &executor->dropped) += 1;
+    }
     future->status = status;
-    (void)snprintf(future->error, sizeof future->error, "%s", cth_status_text(status));
+    if (status != CTH_OK) {
+        (void)snprintf(future->error, sizeof future->error, "%.*s", (int)sizeof future->error - 1,
+                       text);
+    }
+    cth__task_becomes(future, state);
     (void)cth_event_set(&future->over);
 }
 
-/* Run a queued task, with the mutex held, which is let go of. False in the child of a fork that the
-   task has made: then nothing of the executor may be touched. */
+/* Under the mutex: why no task is started any more; CTH_OK when one can be. */
+static cth_status cth__executor_refuses(const cth_executor *executor) {
+    return executor->broken != CTH_OK ? executor->broken : executor->now ? CTH_SHUTDOWN : CTH_OK;
+}
+
+/* Under the mutex: end a task that was not started and never will be. */
+static void cth__task_drop(cth_future *future) {
+    const cth_executor *executor = future->executor;
+    const cth_status status = cth__executor_refuses(executor);
+    cth__task_over(future, CTH__TASK_OVER, status,
+                   status == CTH_BROKEN ? executor->error : cth_status_text(status));
+}
+
+/* Under the mutex: whether workers end when there is nothing to do. */
+static bool cth__executor_closes(const cth_executor *executor) {
+    return (executor->shut || executor->broken != CTH_OK) && executor->waiting == 0;
+}
+
+/* Under the mutex: one task less waits for another one. */
+static void cth__task_waits_not(cth_executor *executor) {
+    executor->waiting--;
+    if (cth__executor_closes(executor)) {
+        (void)cth_cond_notify_all(&executor->work);
+    }
+}
+
+static void cth__task_enqueue(cth_future *future);
+static cth_status cth__worker_need(cth_executor *executor);
+
+/* Under the mutex: the task that `future` waits for is over. Queue it, or end it in the same way:
+   then it is to be settled, and this is true. */
+static bool cth__task_goes_on(cth_future *future) {
+    cth_executor *executor = future->executor;
+    cth_future *first = future->after;
+    if (cth__task_state(future) != CTH__TASK_WAITS) {
+        return false; // another thread has seen to it, or it was cancelled
+    }
+    future->after = NULL;
+    bool ended = true;
+    if (first->status != CTH_OK) {
+        cth__task_over(future, cth__task_state(first), first->status, first->error);
+    } else if (cth__executor_refuses(executor) != CTH_OK) {
+        cth__task_drop(future);
+    } else {
+        cth__copy(future->bytes, (unsigned char *)first->bytes + first->result_at,
+                  first->result_size);
+        (void)cth__worker_need(executor); // there is one, for it stays while a task waits
+        cth__task_enqueue(future);
+        ended = false;
+    }
+    cth__task_waits_not(executor);
+    cth__future_unref(first);
+    return ended;
+}
+
+/* Wake who waits for one of several futures. */
+static void cth__watched_ended(void) {
+    cth__wakes wakes = {0};
+    cth__bucket *bucket = cth__bucket_lock(&cth__g.ended, cth__tls);
+    (void)cth__add(&cth__g.ended, 1, relaxed); // relaxed: changes under the bucket lock
+    cth__claim_all(bucket, &cth__g.ended, &wakes);
+    cth__bucket_close(bucket, &wakes);
+}
+
+/* Settle tasks that are over, linked by `next`, without the mutex, and give their references back.
+   False in the child of a fork that a callback has made: then nothing may be touched. */
+static bool cth__tasks_settle(cth_future *first) {
+    cth_future *last = first;
+    bool watched = false;
+    for (cth_future *future = first; future != NULL; future = future->next) {
+        CTH_SIM_READ(future->watched);
+        watched |= future->watched;
+        last = future;
+    }
+    if (watched) {
+        cth__watched_ended(); // before any callback, which may take its time
+    }
+    while (first != NULL) {
+        cth_future *future = first;
+        cth_executor *executor = future->executor;
+        cth__callback *callbacks = NULL; // the oldest first
+        while (future->callbacks != NULL) {
+            cth__callback *callback = future->callbacks;
+            future->callbacks = callback->next;
+            callback->next = callbacks;
+            callbacks = callback;
+        }
+        while (callbacks != NULL) {
+            cth__callback *callback = callbacks;
+            cth_future *then = (cth_future *)callback->arg;
+            callbacks = callback->next;
+            if (callback->fn != NULL) {
+                callback->fn(future, callback->arg);
+                cth__free(callback);
+                if (cth__executor_of_parent(executor)) {
+                    return false;
+                }
+                continue;
+            }
+            (void)cth_mutex_lock(&executor->mutex);
+            const bool ended = cth__task_goes_on(then);
+            (void)cth_mutex_unlock(&executor->mutex);
+            if (ended) {
+                last = last->next = then;
+                if (then->watched) {
+                    cth__watched_ended();
+                }
+            }
+            cth__future_unref(then); // the list's
+        }
+        first = future->next;
+        cth__future_unref(future);
+    }
+    return true;
+}
+
+/* The one place where a task's function is called. */
+static cth_status cth__task_call(cth_future *future, cth__self *self) {
+    const cth__runner *runner = future->executor->runner;
+    return runner != NULL
+               ? runner->call(future, self)
+               : future->fn(future->bytes, (unsigned char *)future->bytes + future->result_at);
+}
+
+/* Under the mutex, when something of it has ended: wake those who wait for the end of all. */
+static void cth__executor_rests(cth_executor *executor) {
+    if (executor->alive == 0 || (executor->running == 0 && executor->settling == 0)) {
+        (void)cth_cond_notify_all(&executor->ended);
+    }
+}
+
+static bool cth__executor_rested(const cth_executor *executor) {
+    return executor->alive == 0 && executor->running == 0 && executor->settling == 0;
+}
+
+/* Run a task that is not queued any more, with the mutex held, which is let go of. False in the
+   child of a fork that the task has made: then nothing of the executor may be touched. */
 static bool cth__task_run(cth_future *future, cth__self *self) {
     cth_executor *executor = future->executor;
     char error[sizeof self->error]; // of the thread that runs it
-    cth__task_unlink(future);
-    future->state = CTH__TASK_RUNS;
+    cth__task_becomes(future, CTH__TASK_RUNS);
     executor->running++;
     (void)cth_mutex_unlock(&executor->mutex);
-    const cth__frame frame = {executor, self->frame};
+    const cth__frame frame = {executor, self->frame, false};
     self->frame = &frame;
     memcpy(error, self->error, sizeof error);
     self->error[0] = '\0';
     cth__under under = cth__under_enter(future->token);
-    const cth_status status =
-        future->fn(future->bytes, (unsigned char *)future->bytes + future->result_at);
+    const cth_status status = cth__task_call(future, self);
     cth__under_leave(&under);
-    self->frame = frame.up;
-    if (cth__executor_of_parent(executor)) {
-        return false;
-    }
-    if (status != CTH_OK) {
+    bool here = !cth__executor_of_parent(executor);
+    if (here) {
         const char *text = self->error[0] != '\0' ? self->error : cth_status_text(status);
-        (void)snprintf(future->error, sizeof future->error, "%s", text);
-        if (future->unasked) {
-            cth__hook_call(self->thread, status, future->error);
+        if (status != CTH_OK && future->unasked) {
+            cth__hook_call(self->thread, status, text);
+        }
+        (void)cth_mutex_lock(&executor->mutex);
+        cth__task_over(future, CTH__TASK_OVER, status, text);
+        executor->running--;
+        if (future->callbacks == NULL && !future->watched) {
+            cth__executor_rests(executor);
+            (void)cth_mutex_unlock(&executor->mutex);
+            cth__future_unref(future);
+        } else {
+            executor->settling++;
+            // relaxed: this thread has one by its task.
+            (void)cth__add(&executor->refs, 1, relaxed);
+            (void)cth_mutex_unlock(&executor->mutex);
+            here = cth__tasks_settle(future);
+            if (here) {
+                (void)cth_mutex_lock(&executor->mutex);
+                executor->settling--;
+                cth__executor_rests(executor);
+                (void)cth_mutex_unlock(&executor->mutex);
+                cth__executor_unref(executor);
+            }
         }
     }
+    self->frame = frame.up;
     memcpy(self->error, error, sizeof error);
-    (void)cth_mutex_lock(&executor->mutex);
-    future->state = CTH__TASK_OVER;
-    future->status = status;
-    (void)cth_event_set(&future->over);
-    if (--executor->running == 0 && executor->shut) {
-        (void)cth_cond_notify_all(&executor->ended);
-    }
-    cth__future_unref(future);
-    return true;
+    return here;
 }
 
-static cth_status cth__future_wait(cth_future *future, void *result, cth_time deadline) {
+/* Whether a thread may run tasks of the executor that it waits for. */
+static bool cth__executor_helped(const cth_executor *executor, const cth__self *self) {
+    bool helped = executor->on_start == NULL && executor->runner == NULL;
+    for (const cth__frame *frame = self->frame; frame != NULL && !helped; frame = frame->up) {
+        helped = frame->worker && frame->executor == executor;
+    }
+    return helped;
+}
+
+/* Bring a task nearer to its end without waiting: run it, or what it waits for, if nobody has
+   started that. CTH_OK: look again; CTH_BUSY: another thread runs `*running`, of which this holds a
+   reference if it is not the task itself; CTH_FORKED in the child of a fork made by a task. */
+static cth_status cth__future_help(cth_future *future, cth__self *self, cth_future **running) {
     cth_executor *executor = future->executor;
+    cth_future *at = future, *then = NULL; // `then` waits for `at`
+    *running = future;
+    if (!cth__executor_helped(executor, self)) {
+        return CTH_BUSY;
+    }
+    (void)cth_mutex_lock(&executor->mutex);
+    while (cth__task_state(at) == CTH__TASK_WAITS) {
+        then = at;
+        at = at->after;
+    }
+    if (cth__task_state(at) == CTH__TASK_QUEUED) {
+        cth__task_unlink(at);
+        return cth__task_run(at, self) ? CTH_OK : CTH_FORKED;
+    }
+    if (cth__task_state(at) == CTH__TASK_RUNS) {
+        if (at != future) {
+            *running = at;
+            (void)cth__add(&at->refs, 1, relaxed); // relaxed: under the mutex `then` has one
+        }
+        (void)cth_mutex_unlock(&executor->mutex);
+        return CTH_BUSY;
+    }
+    // It has ended, and who ended it has not yet come to `then`.
+    const bool ended = then != NULL && cth__task_goes_on(then);
+    (void)cth_mutex_unlock(&executor->mutex);
+    return !ended || cth__tasks_settle(then) ? CTH_OK : CTH_FORKED;
+}
+
+/* Wait until the task has ended. */
+static cth_status cth__future_await(cth_future *future, cth__self *self, cth_time deadline) {
+    cth_status status = CTH_OK;
+    while (status == CTH_OK && !cth_event_is_set(&future->over)) {
+        cth_future *running = future;
+        if (cth__executor_of_parent(future->executor)) {
+            return CTH_FORKED;
+        }
+        if (deadline == CTH_FOREVER) {
+            status = cth__future_help(future, self, &running);
+            if (status != CTH_BUSY) {
+                continue;
+            }
+        }
+        status = cth_event_wait_until(&running->over, deadline);
+        if (running != future) {
+            cth__future_unref(running);
+        }
+    }
+    return status;
+}
+
+static cth_status cth__future_get(cth_future *future, void *result, cth_time deadline) {
     cth__self *self = cth__self_get();
     if (self == NULL) {
         return CTH_NOMEM;
@@ -12258,22 +13360,9 @@ static cth_status cth__future_wait(cth_future *future, void *result, cth_time de
     if (deadline < 0) {
         return CTH_INVALID;
     }
-    if (!cth_event_is_set(&future->over)) {
-        if (cth__executor_of_parent(executor)) {
-            return CTH_FORKED;
-        }
-        if (deadline == CTH_FOREVER) {
-            (void)cth_mutex_lock(&executor->mutex);
-            if (future->state != CTH__TASK_QUEUED) {
-                (void)cth_mutex_unlock(&executor->mutex);
-            } else if (!cth__task_run(future, self)) {
-                return CTH_FORKED;
-            }
-        }
-        const cth_status status = cth_event_wait_until(&future->over, deadline);
-        if (status != CTH_OK) {
-            return status;
-        }
+    const cth_status status = cth__future_await(future, self, deadline);
+    if (status != CTH_OK) {
+        return status;
     }
     if (future->status == CTH_OK && result != NULL) {
         cth__copy(result, (unsigned char *)future->bytes + future->result_at, future->result_size);
@@ -12282,19 +13371,23 @@ static cth_status cth__future_wait(cth_future *future, void *result, cth_time de
 }
 
 CTH_API cth_status cth_future_result(cth_future *future, void *result) {
-    return cth__future_wait(future, result, CTH_FOREVER);
+    return cth__future_get(future, result, CTH_FOREVER);
 }
 
 CTH_API cth_status cth_future_try_result(cth_future *future, void *result) {
-    return cth__future_wait(future, result, 0);
+    return cth__future_get(future, result, 0);
 }
 
 CTH_API cth_status cth_future_result_until(cth_future *future, void *result, cth_time deadline) {
-    return cth__future_wait(future, result, deadline);
+    return cth__future_get(future, result, deadline);
 }
 
 CTH_API bool cth_future_is_done(const cth_future *future) {
     return cth_event_is_set(&future->over);
+}
+
+CTH_API bool cth_future_is_running(const cth_future *future) {
+    return cth__task_state(future) == CTH__TASK_RUNS;
 }
 
 CTH_API const char *cth_future_error(const cth_future *future) {
@@ -12302,7 +13395,7 @@ CTH_API const char *cth_future_error(const cth_future *future) {
 }
 
 CTH_API cth_event *cth_future_event(cth_future *future) {
-    return &future->over;
+    return future != NULL ? &future->over : NULL;
 }
 
 CTH_API cth_status cth_future_cancel(cth_future *future) {
@@ -12313,16 +13406,260 @@ CTH_API cth_status cth_future_cancel(cth_future *future) {
     if (cth__executor_of_parent(executor)) {
         return CTH_FORKED;
     }
+    cth_future *after = NULL;
     (void)cth_mutex_lock(&executor->mutex);
-    if (future->state != CTH__TASK_QUEUED) {
-        const bool cancelled = future->state == CTH__TASK_CANCELLED;
+    const uint32_t state = cth__task_state(future);
+    if (state == CTH__TASK_QUEUED) {
+        cth__task_unlink(future);
+    } else if (state == CTH__TASK_WAITS) {
+        after = future->after;
+        future->after = NULL;
+        cth__task_waits_not(executor);
+    } else {
         (void)cth_mutex_unlock(&executor->mutex);
-        return cancelled ? CTH_OK : CTH_BUSY;
+        return state == CTH__TASK_CANCELLED ? CTH_OK : CTH_BUSY;
     }
-    cth__task_unlink(future);
-    cth__task_drop(future, CTH__TASK_CANCELLED, CTH_CANCELLED);
-    cth__future_unref(future);
+    cth__task_over(future, CTH__TASK_CANCELLED, CTH_CANCELLED, cth_status_text(CTH_CANCELLED));
+    (void)cth_mutex_unlock(&executor->mutex);
+    if (after != NULL) {
+        cth__future_unref(after);
+    }
+    return cth__tasks_settle(future) ? CTH_OK : CTH_FORKED;
+}
+
+CTH_API cth_status cth_future_add_done_callback(cth_future *future,
+                                                void (*fn)(cth_future *future, void *arg),
+                                                void *arg) {
+    cth_executor *executor = future->executor;
+    if (fn == NULL) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__executor_of_parent(executor)) {
+        return CTH_FORKED;
+    }
+    cth__callback *callback = (cth__callback *)cth__alloc(sizeof *callback, false);
+    if (callback == NULL) {
+        return CTH_NOMEM;
+    }
+    callback->fn = fn;
+    callback->arg = arg;
+    (void)cth_mutex_lock(&executor->mutex);
+    const bool over = cth_event_is_set(&future->over);
+    if (!over) {
+        callback->next = future->callbacks;
+        future->callbacks = callback;
+    }
+    (void)cth_mutex_unlock(&executor->mutex);
+    if (over) {
+        cth__free(callback);
+        fn(future, arg);
+    }
     return CTH_OK;
+}
+
+static cth_status cth__task_new(cth_executor *executor,
+                                cth_future **out,
+                                cth_task_fn fn,
+                                size_t arg_size,
+                                size_t result_size,
+                                bool asked);
+static cth_status cth__executor_admits(cth_executor *executor);
+
+CTH_API cth_status cth_future_then(cth_future *first,
+                                   cth_future **out,
+                                   cth_task_fn fn,
+                                   size_t result_size) {
+    cth_executor *executor = first->executor;
+    cth_future *future;
+    cth_status status =
+        cth__task_new(executor, &future, fn, first->result_size, result_size, out != NULL);
+    if (status != CTH_OK) {
+        return status;
+    }
+    (void)cth_mutex_lock(&executor->mutex);
+    status = cth__executor_admits(executor);
+    if (status != CTH_OK) {
+        (void)cth_mutex_unlock(&executor->mutex);
+        cth__free(future);
+        return status;
+    }
+    (void)cth__add(&executor->refs, 1, relaxed); // relaxed, twice: the caller has one
+    (void)cth__add(&first->refs, 1, relaxed);
+    if (out != NULL) {
+        *out = future;
+    }
+    future->after = first;
+    executor->waiting++;
+    bool ended = false;
+    if (cth_event_is_set(&first->over)) {
+        ended = cth__task_goes_on(future);
+    } else {
+        (void)cth__add(&future->refs, 1, relaxed); // relaxed: nobody else knows it yet
+        future->link.arg = future;
+        future->link.next = first->callbacks;
+        first->callbacks = &future->link;
+    }
+    (void)cth_mutex_unlock(&executor->mutex);
+    if (ended) {
+        (void)cth__tasks_settle(future);
+    }
+    return CTH_OK;
+}
+
+/* Tell whether a task is over; else it is watched from now on. */
+static bool cth__future_watch(cth_future *future) {
+    if (cth_event_is_set(&future->over)) {
+        return true;
+    }
+    (void)cth_mutex_lock(&future->executor->mutex);
+    const bool over = cth_event_is_set(&future->over);
+    if (!over) { // else who settles it reads this
+        CTH_SIM_WRITE(future->watched);
+        future->watched = true;
+    }
+    (void)cth_mutex_unlock(&future->executor->mutex);
+    return over;
+}
+
+/* None of these, which are watched since cth__g.ended was `count`, was over. Run one if none runs
+   elsewhere and the deadline allows it, or wait until one has ended. */
+static cth_status cth__futures_advance(cth_future *const *futures,
+                                       size_t n,
+                                       cth__self *self,
+                                       uint32_t count,
+                                       cth_time deadline) {
+    bool runs = deadline != CTH_FOREVER;
+    for (size_t i = 0; i < n && !runs; i++) {
+        runs = futures[i] != NULL && cth_future_is_running(futures[i]);
+    }
+    for (size_t i = 0; i < n && !runs; i++) {
+        cth_future *running;
+        if (futures[i] != NULL && !cth_event_is_set(&futures[i]->over)) {
+            const cth_status status = cth__future_help(futures[i], self, &running);
+            if (status != CTH_BUSY) {
+                return status;
+            }
+            if (running != futures[i]) {
+                cth__future_unref(running);
+            }
+        }
+    }
+    if (cth__passed(deadline)) {
+        return CTH_TIMEDOUT;
+    }
+    cth__waiter w;
+    cth__bucket *bucket = cth__bucket_lock(&cth__g.ended, self);
+    // relaxed: changes under the bucket lock.
+    const bool same = cth__load(&cth__g.ended, relaxed) == count;
+    if (same) {
+        cth__enqueue(bucket, &w, &cth__g.ended, self, 0);
+    }
+    cth__unlock(&bucket->lock);
+    const cth__wait_desc desc = {.deadline = deadline,
+                                 .cancellable = true,
+                                 .spin = true,
+                                 .what = "futures",
+                                 .object = futures,
+                                 .site = CTH__CALL_SITE()};
+    return same ? cth__park(self, &w, 1, &desc, NULL) : CTH_OK;
+}
+
+/* What the calls on several futures refuse. */
+static cth_status cth__futures_check(cth_future *const *futures, size_t n, cth_time deadline) {
+    if (deadline < 0 || (futures == NULL && n != 0)) {
+        return CTH_INVALID;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (futures[i] != NULL && !cth_event_is_set(&futures[i]->over) &&
+            cth__executor_of_parent(futures[i]->executor)) {
+            return CTH_FORKED;
+        }
+    }
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_future_wait(cth_future *const *futures, size_t n, cth_wait_for what) {
+    return cth_future_wait_until(futures, n, what, CTH_FOREVER);
+}
+
+CTH_API cth_status cth_future_wait_until(cth_future *const *futures,
+                                         size_t n,
+                                         cth_wait_for what,
+                                         cth_time deadline) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    cth_status status = cth__futures_check(futures, n, deadline);
+    if (status == CTH_OK && (unsigned)what > CTH_FIRST_ERROR) {
+        return CTH_INVALID;
+    }
+    for (size_t i = 0; what == CTH_ALL_DONE && i < n && status == CTH_OK; i++) {
+        status = futures[i] != NULL ? cth__future_await(futures[i], self, deadline) : CTH_OK;
+    }
+    while (what != CTH_ALL_DONE && status == CTH_OK) {
+        // relaxed: who watches and then sees no end has read it before that end counts.
+        const uint32_t count = cth__load(&cth__g.ended, relaxed);
+        bool left = false;
+        for (size_t i = 0; i < n; i++) {
+            if (futures[i] == NULL) {
+                continue;
+            }
+            if (!cth__future_watch(futures[i])) {
+                left = true;
+            } else if (what == CTH_FIRST_DONE || futures[i]->status != CTH_OK) {
+                return CTH_OK;
+            }
+        }
+        if (!left) {
+            break;
+        }
+        status = cth__futures_advance(futures, n, self, count, deadline);
+    }
+    return status;
+}
+
+CTH_API cth_status cth_future_next_done_until(cth_future **futures,
+                                              size_t n,
+                                              size_t *done,
+                                              cth_time deadline) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    if (futures == NULL || done == NULL || *done > n) {
+        return CTH_INVALID;
+    }
+    // Those before `*done` may have been released.
+    cth_status status = cth__futures_check(futures + *done, n - *done, deadline);
+    while (status == CTH_OK) {
+        // relaxed: as above.
+        const uint32_t count = cth__load(&cth__g.ended, relaxed);
+        for (size_t i = *done; i < n; i++) {
+            cth_future *future = futures[i];
+            if (future == NULL || cth__future_watch(future)) {
+                futures[i] = futures[*done];
+                futures[(*done)++] = future;
+                if (future != NULL) {
+                    return CTH_OK;
+                }
+            }
+        }
+        status = *done == n
+                     ? CTH_EMPTY
+                     : cth__futures_advance(futures + *done, n - *done, self, count, deadline);
+    }
+    return status;
+}
+
+CTH_API cth_future *cth__completed(cth__completing *completing) {
+    completing->begun = true;
+    const cth_status status = cth_future_next_done_until(completing->futures, completing->n,
+                                                         &completing->done, completing->deadline);
+    return status == CTH_OK ? completing->futures[completing->done - 1] : NULL;
 }
 
 CTH_API cth_future *cth_future_retain(cth_future *future) {
@@ -12330,16 +13667,13 @@ CTH_API cth_future *cth_future_retain(cth_future *future) {
         return NULL;
     }
     if (!cth__executor_of_parent(future->executor)) {
-        (void)cth_mutex_lock(&future->executor->mutex);
-        future->refs++;
-        (void)cth_mutex_unlock(&future->executor->mutex);
+        (void)cth__add(&future->refs, 1, relaxed); // relaxed: the caller has one
     }
     return future;
 }
 
 CTH_API void cth_future_release(cth_future *future) {
-    if (future != NULL && cth__self_get() != NULL && !cth__executor_of_parent(future->executor)) {
-        (void)cth_mutex_lock(&future->executor->mutex);
+    if (future != NULL && !cth__executor_of_parent(future->executor)) {
         cth__future_unref(future);
     }
 }
@@ -12348,20 +13682,62 @@ CTH_API void cth_future_release(cth_future *future) {
    >>impl:executor
 
    One mutex, one queue. A worker is started when more tasks are queued than idle workers will take;
-   an idle one that was woken counts as idle until it has the mutex, and then takes a task.
+   an idle one that was woken counts as idle until it has the mutex, and then takes a task. Workers
+   of an executor that is shut stay while a task waits for another one: that may run elsewhere.
+
+   A submit that waits for room is woken by who takes a task out of the queue, by a shutdown and by
+   the break; one from within a task or worker of this executor does not wait.
    ---------------------------------------------------------------------------------------------- */
+
+/* With the mutex held, which is let go of: end all tasks that have not started. */
+static bool cth__executor_empty(cth_executor *executor) {
+    cth_future *first = executor->first;
+    for (cth_future *future = first; future != NULL; future = future->next) {
+        cth__task_drop(future);
+    }
+    executor->first = executor->last = NULL;
+    executor->queued = 0;
+    (void)cth_cond_notify_all(&executor->work);
+    (void)cth_cond_notify_all(&executor->room);
+    (void)cth_mutex_unlock(&executor->mutex);
+    return cth__tasks_settle(first);
+}
 
 static cth_status cth__worker_main(void *arg) {
     cth_executor *executor = (cth_executor *)arg;
     cth__self *self = cth__tls;
-    (void)cth_mutex_lock(&executor->mutex);
-    for (;;) {
-        if (executor->first != NULL) {
-            if (!cth__task_run(executor->first, self)) {
-                return CTH_OK;
-            }
+    const cth__frame frame = {executor, NULL, true};
+    self->frame = &frame;
+    cth_status status = CTH_OK;
+    bool here = true;
+    if (executor->on_start != NULL) {
+        self->error[0] = '\0';
+        status = executor->on_start(executor->arg);
+        here = !cth__executor_of_parent(executor);
+    }
+    if (here) {
+        (void)cth_mutex_lock(&executor->mutex);
+    }
+    if (here && status != CTH_OK) {
+        if (executor->broken == CTH_OK) {
+            (void)snprintf(executor->error, sizeof executor->error, "on_start of a worker: %s",
+                           self->error[0] != '\0' ? self->error : cth_status_text(status));
+            executor->broken = CTH_BROKEN;
+        }
+        here = cth__executor_empty(executor);
+        if (here) {
             (void)cth_mutex_lock(&executor->mutex);
-        } else if (executor->shut) {
+        }
+    }
+    while (here && status == CTH_OK) {
+        if (executor->first != NULL) {
+            cth_future *future = executor->first;
+            cth__task_unlink(future);
+            here = cth__task_run(future, self);
+            if (here) {
+                (void)cth_mutex_lock(&executor->mutex);
+            }
+        } else if (cth__executor_closes(executor)) {
             break;
         } else {
             executor->idle++;
@@ -12369,10 +13745,26 @@ static cth_status cth__worker_main(void *arg) {
             executor->idle--;
         }
     }
-    if (--executor->alive == 0) {
-        (void)cth_cond_notify_all(&executor->ended);
+    if (here && status == CTH_OK && executor->on_end != NULL) {
+        (void)cth_mutex_unlock(&executor->mutex);
+        executor->on_end(executor->arg);
+        here = !cth__executor_of_parent(executor);
+        if (here) {
+            (void)cth_mutex_lock(&executor->mutex);
+        }
     }
-    cth__executor_unref(executor);
+    if (here && executor->runner != NULL) {
+        (void)cth_mutex_unlock(&executor->mutex);
+        executor->runner->leave(executor, self);
+        (void)cth_mutex_lock(&executor->mutex);
+    }
+    self->frame = NULL;
+    if (here) {
+        executor->alive--;
+        cth__executor_rests(executor);
+        (void)cth_mutex_unlock(&executor->mutex);
+        cth__executor_unref(executor);
+    }
     return CTH_OK;
 }
 
@@ -12388,15 +13780,91 @@ static cth_status cth__worker_start(cth_executor *executor) {
         cth_thread_release(thread);
         executor->started++;
         executor->alive++;
-        executor->refs++;
+        (void)cth__add(&executor->refs, 1, relaxed); // relaxed: the caller has one
+    } else {
+        executor->start_error = status;
     }
     return status;
+}
+
+/* Under the mutex: start a worker if those that are idle have enough to do with what is queued. */
+static cth_status cth__worker_need(cth_executor *executor) {
+    cth_status status = CTH_OK;
+    if (executor->queued >= executor->idle && executor->alive < executor->workers) {
+        status = cth__worker_start(executor);
+    }
+    return executor->alive != 0 ? CTH_OK : status; // those there are will do it
+}
+
+/* Under the mutex: whether one more task may come; a worker for it is started if there is need. */
+static cth_status cth__executor_admits(cth_executor *executor) {
+    if (executor->broken != CTH_OK) {
+        return cth_fail(executor->broken, "%s", executor->error);
+    }
+    return executor->shut ? CTH_SHUTDOWN : cth__worker_need(executor);
+}
+
+/* Under the mutex. */
+static void cth__task_enqueue(cth_future *future) {
+    cth_executor *executor = future->executor;
+    cth__task_becomes(future, CTH__TASK_QUEUED);
+    future->next = NULL;
+    future->prev = executor->last;
+    *(executor->last != NULL ? &executor->last->next : &executor->first) = future;
+    executor->last = future;
+    if (++executor->queued > executor->peak) {
+        executor->peak = executor->queued;
+    }
+    if (executor->idle != 0) {
+        (void)cth_cond_notify(&executor->work, 1);
+    }
+}
+
+/* A task that waits for nothing yet; nobody knows it, and it does not keep its executor. */
+static cth_status cth__task_new(cth_executor *executor,
+                                cth_future **out,
+                                cth_task_fn fn,
+                                size_t arg_size,
+                                size_t result_size,
+                                bool asked) {
+    if (fn == NULL || arg_size > SIZE_MAX / 4 || result_size > SIZE_MAX / 4) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__executor_of_parent(executor)) {
+        return CTH_FORKED;
+    }
+    if (executor->runner != NULL) {
+        const cth_status status = executor->runner->accept(fn, arg_size, result_size);
+        if (status != CTH_OK) {
+            return status;
+        }
+    }
+    const size_t mask = sizeof(max_align_t) - 1;
+    const size_t result_at = (arg_size + mask) & ~mask;
+    cth_future *future = (cth_future *)cth__alloc(sizeof *future + result_at + result_size, false);
+    if (future == NULL) {
+        return CTH_NOMEM;
+    }
+    future->executor = executor;
+    future->fn = fn;
+    future->token = cth_cancel_current();
+    future->result_at = result_at;
+    future->result_size = result_size;
+    // relaxed: nobody else knows it yet.
+    cth__store(&future->refs, asked ? 2 : 1, relaxed);
+    future->unasked = !asked;
+    *out = future;
+    return CTH_OK;
 }
 
 CTH_API cth_status cth_executor_create(cth_executor **out, const cth_executor_desc *desc) {
     static const cth_executor_desc none = {0};
     desc = desc != NULL ? desc : &none;
     if (out == NULL || desc->workers > 65536 ||
+        (unsigned)desc->policy > (unsigned)CTH_FULL_CALLER_RUNS ||
         (desc->name != NULL && strlen(desc->name) > CTH__EXECUTOR_NAME)) {
         return CTH_INVALID;
     }
@@ -12414,13 +13882,77 @@ CTH_API cth_status cth_executor_create(cth_executor **out, const cth_executor_de
         (void)snprintf(executor->name, sizeof executor->name, "ThreadPoolExecutor-%u_",
                        (unsigned)cth__add(&cth__g.executors, 1, relaxed));
     }
-    // relaxed: the CPUs were counted before this thread had its record.
-    executor->workers = desc->workers != 0 ? desc->workers : cth__load(&cth__g.cpus, relaxed);
-    executor->workers = executor->workers != 0 ? executor->workers : 1;
+    executor->workers = desc->workers != 0 ? desc->workers : cth__cpus_granted();
     executor->stack_size = desc->stack_size != 0 ? desc->stack_size : (size_t)1 << 20;
+    executor->capacity = desc->capacity;
+    executor->policy = desc->policy;
+    executor->on_start = desc->on_start;
+    executor->on_end = desc->on_end;
+    executor->arg = desc->arg;
     executor->generation = cth__g.generation;
-    executor->refs = 1;
+    cth__store(&executor->refs, 1, relaxed); // relaxed: nobody else knows it yet
     *out = executor;
+    return CTH_OK;
+}
+
+/* Whether the calling thread runs a task of the executor, or is one of its workers. */
+static bool cth__executor_around(const cth_executor *executor, const cth__self *self) {
+    bool around = false;
+    for (const cth__frame *frame = self->frame; frame != NULL; frame = frame->up) {
+        around |= frame->executor == executor;
+    }
+    return around;
+}
+
+/* `policy`: what to do when the queue is full. */
+static cth_status cth__submit(cth_executor *executor,
+                              cth_future **out,
+                              cth_task_fn fn,
+                              const void *arg,
+                              size_t arg_size,
+                              size_t result_size,
+                              cth_full_policy policy,
+                              cth_time deadline) {
+    cth_future *future;
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    cth_status status = cth__task_new(executor, &future, fn, arg_size, result_size, out != NULL);
+    if (status != CTH_OK) {
+        return status;
+    }
+    cth__self *self = cth__tls;
+    cth__copy(future->bytes, arg, arg_size);
+    (void)cth_mutex_lock(&executor->mutex);
+    bool full = false, runs = false;
+    cth_status waited = CTH_OK;
+    do {
+        status = cth__executor_admits(executor);
+        full = executor->capacity != 0 && executor->queued >= executor->capacity;
+        if (status != CTH_OK || !full) {
+            break;
+        }
+        runs = policy == CTH_FULL_CALLER_RUNS ||
+               (policy == CTH_FULL_BLOCKS && cth__executor_around(executor, self));
+        status = policy == CTH_FULL_FAILS ? CTH_FULL : waited;
+        if (status == CTH_OK && !runs) {
+            waited = cth_cond_wait_until(&executor->room, &executor->mutex, deadline);
+        }
+    } while (status == CTH_OK && !runs);
+    if (status != CTH_OK) {
+        (void)cth_mutex_unlock(&executor->mutex);
+        cth__free(future);
+        return status;
+    }
+    (void)cth__add(&executor->refs, 1, relaxed); // relaxed: the caller has one
+    if (out != NULL) {
+        *out = future;
+    }
+    if (runs) {
+        return cth__task_run(future, self) ? CTH_OK : CTH_FORKED;
+    }
+    cth__task_enqueue(future);
+    (void)cth_mutex_unlock(&executor->mutex);
     return CTH_OK;
 }
 
@@ -12430,99 +13962,111 @@ CTH_API cth_status cth_submit(cth_executor *executor,
                               const void *arg,
                               size_t arg_size,
                               size_t result_size) {
-    if (fn == NULL || arg_size > SIZE_MAX / 4 || result_size > SIZE_MAX / 4) {
-        return CTH_INVALID;
-    }
-    if (cth__self_get() == NULL) {
-        return CTH_NOMEM;
-    }
-    if (cth__executor_of_parent(executor)) {
-        return CTH_FORKED;
-    }
-    const size_t mask = sizeof(max_align_t) - 1;
-    const size_t result_at = (arg_size + mask) & ~mask;
-    cth_future *future = (cth_future *)cth__alloc(sizeof *future + result_at + result_size, false);
-    if (future == NULL) {
-        return CTH_NOMEM;
-    }
-    cth__copy(future->bytes, arg, arg_size);
-    future->executor = executor;
-    future->fn = fn;
-    future->token = cth_cancel_current();
-    future->result_at = result_at;
-    future->result_size = result_size;
-    future->refs = out != NULL ? 2 : 1;
-    future->unasked = out == NULL;
-    (void)cth_mutex_lock(&executor->mutex);
-    cth_status status = executor->shut ? CTH_SHUTDOWN : CTH_OK;
-    if (status == CTH_OK && executor->queued >= executor->idle &&
-        executor->alive < executor->workers) {
-        status = cth__worker_start(executor);
-        if (executor->alive != 0) {
-            status = CTH_OK; // those there are will do it
-        }
-    }
+    return cth__submit(executor, out, fn, arg, arg_size, result_size, executor->policy,
+                       CTH_FOREVER);
+}
+
+CTH_API cth_status cth_try_submit(cth_executor *executor,
+                                  cth_future **out,
+                                  cth_task_fn fn,
+                                  const void *arg,
+                                  size_t arg_size,
+                                  size_t result_size) {
+    return cth__submit(executor, out, fn, arg, arg_size, result_size, CTH_FULL_FAILS, CTH_FOREVER);
+}
+
+CTH_API cth_status cth_submit_until(cth_executor *executor,
+                                    cth_future **out,
+                                    cth_task_fn fn,
+                                    const void *arg,
+                                    size_t arg_size,
+                                    size_t result_size,
+                                    cth_time deadline) {
+    return cth__submit(executor, out, fn, arg, arg_size, result_size, executor->policy, deadline);
+}
+
+CTH_API cth_status cth_run(cth_executor *executor,
+                           cth_task_fn fn,
+                           const void *arg,
+                           size_t arg_size,
+                           void *result,
+                           size_t result_size) {
+    cth_future *future;
+    cth_status status = cth_submit(executor, &future, fn, arg, arg_size, result_size);
     if (status != CTH_OK) {
-        (void)cth_mutex_unlock(&executor->mutex);
-        cth__free(future);
         return status;
     }
-    future->prev = executor->last;
-    *(executor->last != NULL ? &executor->last->next : &executor->first) = future;
-    executor->last = future;
-    executor->queued++;
-    executor->refs++;
-    if (out != NULL) {
-        *out = future;
+    status = cth_future_result(future, result);
+    if (!cth_future_is_done(future)) {
+        (void)cth_future_cancel(future);
+    } else if (status != CTH_OK) {
+        (void)cth_fail(status, "%s", future->error);
     }
-    if (executor->idle != 0) {
-        (void)cth_cond_notify(&executor->work, 1);
-    }
-    (void)cth_mutex_unlock(&executor->mutex);
-    return CTH_OK;
+    cth_future_release(future);
+    return status;
 }
 
 /* What the tasks of one cth_map share; on the stack of its caller, who waits for them all. */
 typedef struct cth__mapping {
-    cth_mutex mutex;
+    cth_mutex mutex; // guards `status` and `error`
     const cth_executor *executor;
     cth_task_fn fn;
     unsigned char *args, *results;
     size_t arg_size, result_size;
-    size_t next, n, failed; // `failed`: the least index of a failed call, or n
+    size_t n, share;
+    cth__ptr take_at; // a number: of the first call that nobody has taken
+    cth__ptr fail_at; // a number: the least index of a failed call, or n
     cth_status status;
     char error[sizeof(((cth__self *)0)->error)];
 } cth__mapping;
+
+/* Take some of the calls that are left: the more are left, the more. Returns the first one, with
+   the one after the last in `*end`; n when there are none. */
+static size_t cth__map_take(cth__mapping *m, size_t *end) {
+    // relaxed: a number; arguments and results come and go with the tasks.
+    void *taken = cth__load(&m->take_at, relaxed);
+    do {
+        const size_t at = (size_t)(uintptr_t)taken;
+        *end = at + 1 + (m->n - at) / m->share;
+        *end = *end < m->n ? *end : m->n;
+        // relaxed: as above.
+    } while (!cth__cas_weak(&m->take_at, &taken, (void *)(uintptr_t)*end, relaxed, relaxed));
+    return (size_t)(uintptr_t)taken;
+}
 
 /* Make calls until all have been begun, or one has failed. */
 static cth_status cth__map_some(void *arg, void *result) {
     cth__mapping *m = *(cth__mapping **)arg;
     cth__self *self = cth__tls;
+    size_t end;
     (void)result;
-    for (;;) {
-        (void)cth_mutex_lock(&m->mutex);
-        const size_t i = m->failed == m->n && m->next < m->n ? m->next++ : m->n;
-        (void)cth_mutex_unlock(&m->mutex);
-        if (i == m->n) {
-            return CTH_OK;
-        }
-        self->error[0] = '\0';
-        void *to = m->result_size != 0 ? m->results + i * m->result_size : NULL;
-        const cth_status status = m->fn(m->arg_size != 0 ? m->args + i * m->arg_size : NULL, to);
-        if (cth__executor_of_parent(m->executor)) {
-            return CTH_FORKED; // the mutex may be held by a thread that is not in this process
-        }
-        if (status != CTH_OK) {
-            (void)cth_mutex_lock(&m->mutex);
-            if (i < m->failed) {
-                m->failed = i;
-                m->status = status;
-                (void)snprintf(m->error, sizeof m->error, "%s",
-                               self->error[0] != '\0' ? self->error : cth_status_text(status));
+    for (size_t i = cth__map_take(m, &end); i < m->n; i = cth__map_take(m, &end)) {
+        // relaxed: whoever finds out late makes a call in vain.
+        for (; i < end && i < (size_t)(uintptr_t)cth__load(&m->fail_at, relaxed); i++) {
+            self->error[0] = '\0';
+            void *to = m->result_size != 0 ? m->results + i * m->result_size : NULL;
+            const cth_status status =
+                m->fn(m->arg_size != 0 ? m->args + i * m->arg_size : NULL, to);
+            if (cth__executor_of_parent(m->executor)) {
+                return CTH_FORKED; // the mutex may be held by a thread that is not in this process
             }
-            (void)cth_mutex_unlock(&m->mutex);
+            if (status != CTH_OK) {
+                (void)cth_mutex_lock(&m->mutex);
+                // relaxed, twice: changes under the mutex.
+                if (i < (size_t)(uintptr_t)cth__load(&m->fail_at, relaxed)) {
+                    cth__store(&m->fail_at, (void *)(uintptr_t)i, relaxed);
+                    m->status = status;
+                    (void)snprintf(m->error, sizeof m->error, "%s",
+                                   self->error[0] != '\0' ? self->error : cth_status_text(status));
+                }
+                (void)cth_mutex_unlock(&m->mutex);
+            }
+        }
+        if (i < end) {
+            return CTH_OK; // an earlier call has failed, so all that nobody has taken are later
         }
     }
+    return CTH_OK;
 }
 
 CTH_API cth_status cth_map(cth_executor *executor,
@@ -12532,7 +14076,7 @@ CTH_API cth_status cth_map(cth_executor *executor,
                            void *results,
                            size_t result_size,
                            size_t n) {
-    enum { HELPERS = 64 };
+    enum { HELPERS = 64, SHARES = 4 };
     if (fn == NULL) {
         return CTH_INVALID;
     }
@@ -12543,12 +14087,17 @@ CTH_API cth_status cth_map(cth_executor *executor,
     if (cth__executor_of_parent(executor)) {
         return CTH_FORKED;
     }
+    const bool helped = cth__executor_helped(executor, self); // the caller makes calls too
     (void)cth_mutex_lock(&executor->mutex);
-    const bool shut = executor->shut;
+    cth_status status = executor->broken != CTH_OK
+                            ? cth_fail(executor->broken, "%s", executor->error)
+                        : executor->shut ? CTH_SHUTDOWN
+                                         : CTH_OK;
     (void)cth_mutex_unlock(&executor->mutex);
-    if (shut) {
-        return CTH_SHUTDOWN;
+    if (status != CTH_OK) {
+        return status;
     }
+    const size_t most = executor->workers < HELPERS ? executor->workers : HELPERS;
     cth__mapping m = {.executor = executor,
                       .fn = fn,
                       .args = (unsigned char *)args,
@@ -12556,23 +14105,41 @@ CTH_API cth_status cth_map(cth_executor *executor,
                       .arg_size = arg_size,
                       .result_size = result_size,
                       .n = n,
-                      .failed = n};
+                      .share = (most + helped) * SHARES};
+    // relaxed: the others get to know it by the submit.
+    cth__store(&m.fail_at, (void *)(uintptr_t)n, relaxed);
+    if (executor->runner != NULL) {
+        status = executor->runner->map(executor, &m);
+        if (m.status != CTH_OK) {
+            memcpy(self->error, m.error, sizeof m.error);
+        }
+        return status;
+    }
     cth__mapping *p = &m;
     cth_future *helpers[HELPERS];
     size_t count = 0;
     // As many as could have a call each beside the caller; without any it makes all calls itself.
-    while (count < HELPERS && count < executor->workers && count + 1 < n &&
-           cth_submit(executor, &helpers[count], cth__map_some, &p, sizeof p, 0) == CTH_OK) {
-        count++;
+    while (count < most && count + helped < n && status == CTH_OK) {
+        status = cth__submit(executor, &helpers[count], cth__map_some, &p, sizeof p, 0,
+                             helped || count != 0 ? CTH_FULL_FAILS : executor->policy, CTH_FOREVER);
+        count += status == CTH_OK;
     }
-    (void)cth__map_some(&p, NULL);
-    const bool forked = cth__executor_of_parent(executor);
+    status = helped || count != 0 ? CTH_OK : status;
+    if (helped) {
+        (void)cth__map_some(&p, NULL);
+    }
+    bool forked = cth__executor_of_parent(executor);
     cth__under under = cth__under_enter(NULL); // they use this stack
     while (count > 0 && !forked) {
         cth_future *helper = helpers[--count];
-        if (cth_future_cancel(helper) != CTH_OK) {
-            (void)cth_future_result(helper, NULL);
+        if (!helped || cth_future_cancel(helper) != CTH_OK) {
+            const cth_status ended = cth_future_result(helper, NULL);
+            status = helped || ended == CTH_OK ? status : ended;
+            if (ended == CTH_BROKEN && !helped) {
+                (void)cth_fail(ended, "%s", helper->error);
+            }
         }
+        forked = cth__executor_of_parent(executor);
         cth_future_release(helper);
     }
     cth__under_leave(&under);
@@ -12581,21 +14148,114 @@ CTH_API cth_status cth_map(cth_executor *executor,
     }
     if (m.status != CTH_OK) {
         memcpy(self->error, m.error, sizeof m.error);
+        return m.status;
     }
-    return m.status;
+    // relaxed: nobody else is left. Helpers that did not run may have left calls undone.
+    return (size_t)(uintptr_t)cth__load(&m.take_at, relaxed) == n ? CTH_OK : status;
 }
 
-/* With the mutex held: end all tasks that have not started. */
-static void cth__executor_empty(cth_executor *executor) {
-    while (executor->first != NULL) {
-        cth_future *future = executor->first;
-        cth__task_unlink(future);
-        cth__task_drop(future, CTH__TASK_OVER, CTH_SHUTDOWN);
-        executor->refs++; // stays while the mutex is let go of
-        cth__future_unref(future);
-        (void)cth_mutex_lock(&executor->mutex);
-        executor->refs--;
+CTH_API cth_status cth_map_each(cth_executor *executor,
+                                cth_task_fn fn,
+                                size_t arg_size,
+                                size_t result_size,
+                                size_t buffer,
+                                bool (*next)(void *arg, void *context),
+                                cth_status (*each)(void *result, void *context),
+                                void *context) {
+    if (fn == NULL || next == NULL || arg_size > SIZE_MAX / 4 || result_size > SIZE_MAX / 4 ||
+        buffer > SIZE_MAX / 4 / sizeof(cth_future *)) {
+        return CTH_INVALID;
     }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__executor_of_parent(executor)) {
+        return CTH_FORKED;
+    }
+    buffer = buffer != 0 ? buffer : (size_t)executor->workers * 2;
+    max_align_t *arg = (max_align_t *)cth__alloc(
+        (arg_size / sizeof *arg + 1) * sizeof *arg + buffer * sizeof(cth_future *), false);
+    if (arg == NULL) {
+        return CTH_NOMEM;
+    }
+    cth_future **ring = (cth_future **)(void *)(arg + arg_size / sizeof *arg + 1);
+    size_t begun = 0, given = 0;
+    bool more = true, pulled = false;
+    cth_status status = CTH_OK;
+    while (status == CTH_OK && (more || given != begun)) {
+        if (more && !pulled && begun - given < buffer) {
+            memset(arg, 0, arg_size);
+            pulled = more = next(arg, context);
+        }
+        if (pulled && begun - given < buffer) {
+            // With something to give this thread has better to do than to wait for room.
+            status = cth__submit(executor, &ring[begun % buffer], fn, arg, arg_size, result_size,
+                                 begun != given ? CTH_FULL_FAILS : executor->policy, CTH_FOREVER);
+            pulled = status != CTH_OK;
+            begun += status == CTH_OK;
+            if (status != CTH_FULL || begun == given) {
+                continue;
+            }
+        }
+        if (begun != given) {
+            cth_future *future = ring[given % buffer];
+            status = cth_future_result(future, NULL);
+            if (cth__executor_of_parent(executor)) {
+                return CTH_FORKED;
+            }
+            if (!cth_future_is_done(future)) {
+                break;
+            }
+            if (status != CTH_OK) {
+                (void)cth_fail(status, "%s", future->error);
+            } else if (each != NULL) {
+                status = each((unsigned char *)future->bytes + future->result_at, context);
+            }
+            given++;
+            cth_future_release(future);
+        }
+    }
+    cth__under under = cth__under_enter(NULL);
+    while (given != begun) {
+        cth_future *future = ring[given++ % buffer];
+        if (cth_future_cancel(future) != CTH_OK) {
+            (void)cth_future_result(future, NULL);
+        }
+        cth_future_release(future);
+    }
+    cth__under_leave(&under);
+    cth__free(arg);
+    return status;
+}
+
+CTH_API cth_status cth_executor_count(cth_executor *executor, cth_executor_counts *counts) {
+    if (counts == NULL) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__executor_of_parent(executor)) {
+        return CTH_FORKED;
+    }
+    (void)cth_mutex_lock(&executor->mutex);
+    *counts = (cth_executor_counts){.workers = executor->workers,
+                                    .alive = executor->alive,
+                                    .idle = executor->idle,
+                                    .started = executor->started,
+                                    .start_error = executor->start_error,
+                                    .peak_queued = executor->peak,
+                                    .queued = executor->queued,
+                                    .running = executor->running,
+                                    .waiting = executor->waiting,
+                                    .completed = executor->completed,
+                                    .failed = executor->failed,
+                                    .cancelled = executor->cancelled,
+                                    .dropped = executor->dropped};
+    (void)cth_mutex_unlock(&executor->mutex);
+    counts->submitted = counts->queued + counts->running + counts->waiting + counts->completed +
+                        counts->failed + counts->cancelled + counts->dropped;
+    return CTH_OK;
 }
 
 static cth_status cth__executor_shut(cth_executor *executor, cth_shutdown how, cth_time deadline) {
@@ -12609,22 +14269,25 @@ static cth_status cth__executor_shut(cth_executor *executor, cth_shutdown how, c
     if (cth__executor_of_parent(executor)) {
         return CTH_FORKED;
     }
-    bool inside = false; // one of its tasks
-    for (const cth__frame *frame = self->frame; frame != NULL; frame = frame->up) {
-        inside |= frame->executor == executor;
-    }
+    const bool around = cth__executor_around(executor, self);
     cth_status status = CTH_OK;
     (void)cth_mutex_lock(&executor->mutex);
     executor->shut = true;
     if (how == CTH_NOW) {
-        cth__executor_empty(executor);
+        executor->now = true;
+        if (!cth__executor_empty(executor)) {
+            return CTH_FORKED;
+        }
+        (void)cth_mutex_lock(&executor->mutex);
+    } else {
+        (void)cth_cond_notify_all(&executor->work);
+        (void)cth_cond_notify_all(&executor->room);
     }
-    (void)cth_cond_notify_all(&executor->work);
     // A task runs in a worker, or in a thread that asked for its result.
-    while (!inside && (executor->alive != 0 || executor->running != 0) && status == CTH_OK) {
+    while (!around && !cth__executor_rested(executor) && status == CTH_OK) {
         status = cth_cond_wait_until(&executor->ended, &executor->mutex, deadline);
     }
-    status = executor->alive == 0 && executor->running == 0 ? CTH_OK : status;
+    status = cth__executor_rested(executor) ? CTH_OK : status;
     (void)cth_mutex_unlock(&executor->mutex);
     return status;
 }
@@ -12644,8 +14307,499 @@ CTH_API void cth_executor_release(cth_executor *executor) {
         (void)cth_mutex_lock(&executor->mutex);
         executor->shut = true;
         (void)cth_cond_notify_all(&executor->work);
+        (void)cth_cond_notify_all(&executor->room);
+        (void)cth_mutex_unlock(&executor->mutex);
         cth__executor_unref(executor);
     }
+}
+
+CTH_API cth__pooled cth__pooled_enter(cth_status *status, const cth_executor_desc *desc) {
+    cth__pooled pooled = {NULL, false};
+    *status = cth_executor_create(&pooled.executor, desc);
+    return pooled;
+}
+
+CTH_API void cth__pooled_leave(cth__pooled *pooled) {
+    if (pooled->executor != NULL) {
+        cth__under under = cth__under_enter(NULL);
+        (void)cth_executor_shutdown(pooled->executor, CTH_DRAIN);
+        cth__under_leave(&under);
+        cth_executor_release(pooled->executor);
+        pooled->executor = NULL;
+    }
+    pooled->done = true;
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:process
+
+   Each worker thread of the executor has one process, which it starts, asks and buries; a task is a
+   request to it and a reply. Both are of one fixed size, so nothing that a worker sends is taken
+   for a length. Arguments and results lie in memory the two share, at places the parent decides:
+
+       0                64                  rounded up to 64     `size` of the request
+       number, unused | argument bytes    | result bytes       |
+
+   A worker writes a request's number to the front when it begins the task. If it dies and that is
+   not there, the task was not begun, and another worker gets it.
+
+   What waits: a worker thread, in the poll of cth__os_child_recv, for a reply, the death of its
+   process, or the timeout. Whoever kills the process wakes it by that; so there is nothing else to
+   wake. The list of processes is for them; a process leaves it before its number can become another
+   process's.
+   ---------------------------------------------------------------------------------------------- */
+
+#  define CTH__REQUEST     UINT32_C(0x43746871)
+#  define CTH__REPLY       UINT32_C(0x43746872)
+#  define CTH__CHILD_HEAD  ((size_t)64)
+#  define CTH__CHILD_TRIES 10       // workers in a row that die before they begin a task
+#  define CTH__CHILD_GRACE CTH_S(5) // for exit handlers, when a worker is to end
+
+typedef struct cth__request {
+    uint32_t kind, number;
+    int64_t fn; // from cth__chunk_run
+    uint64_t arg_size, result_size;
+    uint64_t size; // of the shared memory
+} cth__request;
+
+typedef struct cth__reply {
+    uint32_t kind, number, status;
+    char error[sizeof(((cth__self *)0)->error)];
+} cth__reply;
+
+typedef struct cth__child {
+    cth__child_handle os;
+    struct cth__child *next, *prev;
+    uint32_t number; // of the latest request
+    uint32_t tasks;  // that it has done
+} cth__child;
+
+typedef struct cth__processes {
+    cth__runner runner; // first: how the executor calls this section
+    cth_mutex mutex;    // guards the two below
+    cth__child *first;
+    int ending; // the signal all were sent, or 0
+    uint32_t max_tasks;
+    cth_time timeout;
+    cth_task_fn init;
+    size_t init_arg_size;
+    max_align_t init_arg[];
+} cth__processes;
+
+// Many calls of one cth_map as one task: this, then the arguments; and the results after the other.
+typedef struct cth__chunk {
+    int64_t fn; // from cth__chunk_run
+    uint64_t n, arg_size, result_size;
+} cth__chunk;
+
+typedef struct cth__chunk_end {
+    uint64_t done;   // calls that ended with CTH_OK
+    uint32_t status; // of the next one
+    char error[sizeof(((cth__self *)0)->error)];
+} cth__chunk_end;
+
+#  define CTH__ALIGNED(type) \
+    ((sizeof(type) + sizeof(max_align_t) - 1) / sizeof(max_align_t) * sizeof(max_align_t))
+
+static cth_status cth__chunk_run(void *arg, void *result);
+
+// How far functions are from each other is the same in all processes of the program.
+static int64_t cth__fn_to_offset(cth_task_fn fn) {
+    return (int64_t)(intptr_t)((uintptr_t)fn - (uintptr_t)cth__chunk_run);
+}
+
+static cth_task_fn cth__fn_at_offset(int64_t offset) {
+    return (cth_task_fn)((uintptr_t)cth__chunk_run + (uintptr_t)(intptr_t)offset);
+}
+
+static cth_status cth__chunk_run(void *arg, void *result) {
+    const cth__chunk *chunk = (const cth__chunk *)arg;
+    cth__chunk_end *end = (cth__chunk_end *)result;
+    const cth_task_fn fn = cth__fn_at_offset(chunk->fn);
+    unsigned char *args = (unsigned char *)arg + CTH__ALIGNED(cth__chunk);
+    unsigned char *results = (unsigned char *)result + CTH__ALIGNED(cth__chunk_end);
+    cth__self *self = cth__tls;
+    for (uint64_t i = 0; i < chunk->n && end->status == CTH_OK; i++) {
+        self->error[0] = '\0';
+        end->status =
+            (uint32_t)fn(chunk->arg_size != 0 ? args + i * chunk->arg_size : NULL,
+                         chunk->result_size != 0 ? results + i * chunk->result_size : NULL);
+        end->done += end->status == CTH_OK;
+    }
+    if (end->status != CTH_OK) {
+        memcpy(end->error, self->error, sizeof end->error);
+    }
+    return CTH_OK;
+}
+
+static size_t cth__result_place(size_t arg_size) {
+    return CTH__CHILD_HEAD + (arg_size + CTH__CHILD_HEAD - 1) / CTH__CHILD_HEAD * CTH__CHILD_HEAD;
+}
+
+/* In a worker: do what is asked for and make the reply. Returns its size, 0 for no request. `dies`:
+   the simulator wants it to begin only. */
+static size_t cth__hook_answer(const void *bytes,
+                               size_t size,
+                               unsigned char *shared,
+                               size_t room,
+                               void *reply_bytes,
+                               bool dies) {
+    cth__request request;
+    cth__reply reply;
+    if (size != sizeof request) {
+        return 0;
+    }
+    memcpy(&request, bytes, sizeof request);
+    if (request.kind != CTH__REQUEST || request.arg_size > CTH_PROCESS_BYTES_MAX ||
+        request.result_size > CTH_PROCESS_BYTES_MAX ||
+        cth__result_place((size_t)request.arg_size) + request.result_size > room) {
+        return 0;
+    }
+    // Not atomic: read after this process has ended, or not at all. Volatile: before the call.
+    *(volatile uint32_t *)(void *)shared = request.number;
+    if (dies) {
+        return 0;
+    }
+    unsigned char *result = shared + cth__result_place((size_t)request.arg_size);
+    cth__self *self = cth__self_get();
+    cth_status status = CTH_NOMEM;
+    memset(&reply, 0, sizeof reply);
+    if (self != NULL) {
+        memset(result, 0, (size_t)request.result_size);
+        self->error[0] = '\0';
+        status = cth__fn_at_offset(request.fn)(shared + CTH__CHILD_HEAD, result);
+        if (status != CTH_OK) {
+            memcpy(reply.error, self->error, sizeof reply.error);
+        }
+    }
+    reply.kind = CTH__REPLY;
+    reply.number = request.number;
+    reply.status = (unsigned)status <= CTH_FAILED ? (uint32_t)status : CTH_FAILED;
+    memcpy(reply_bytes, &reply, sizeof reply);
+    return sizeof reply;
+}
+
+/* Take a message of `size` bytes as the reply to request `number`; false when it is none. */
+static bool cth__reply_read(cth__reply *reply, const void *bytes, size_t size, uint32_t number) {
+    if (size != sizeof *reply) {
+        return false;
+    }
+    memcpy(reply, bytes, sizeof *reply);
+    return reply->kind == CTH__REPLY && reply->number == number && reply->status <= CTH_FAILED &&
+           memchr(reply->error, '\0', sizeof reply->error) != NULL;
+}
+
+/* End the calling thread's worker; how it ended goes to `text`. `grace`: 0 kills it. */
+static void cth__child_drop(cth__processes *p, cth__self *self, cth_time grace, char text[64]) {
+    cth__child *child = self->child;
+    self->child = NULL;
+    (void)cth_mutex_lock(&p->mutex);
+    *(child->prev != NULL ? &child->prev->next : &p->first) = child->next;
+    if (child->next != NULL) {
+        child->next->prev = child->prev;
+    }
+    (void)cth_mutex_unlock(&p->mutex);
+    cth__child_end(&child->os, grace != 0 ? cth_after(grace) : 0, text, 64);
+    cth__free(child);
+}
+
+/* Start a worker for the calling thread. */
+static cth_status cth__child_new(cth__processes *p, cth__self *self) {
+    cth__child *child = (cth__child *)cth__alloc(sizeof *child, false);
+    if (child == NULL) {
+        return CTH_NOMEM;
+    }
+    const cth_status status =
+        cth__child_start(&child->os, cth__process.program, cth_thread_name(self->thread));
+    if (status != CTH_OK) {
+        cth__free(child);
+        return cth_fail(status, "no worker could be started: %s", cth_status_text(status));
+    }
+    (void)cth_mutex_lock(&p->mutex);
+    child->next = p->first;
+    if (child->next != NULL) {
+        child->next->prev = child;
+    }
+    p->first = child;
+    if (p->ending != 0) {
+        cth__child_kill(&child->os, p->ending);
+    }
+    (void)cth_mutex_unlock(&p->mutex);
+    self->child = child;
+    return CTH_OK;
+}
+
+/* Have the calling thread's worker run `fn`. What that returns, with its text; or, and then the
+   worker is no more: CTH_BROKEN, with `*begun` false if it has not begun; CTH_TIMEDOUT. */
+static cth_status cth__child_ask(cth__processes *p,
+                                 cth__self *self,
+                                 cth_task_fn fn,
+                                 const void *arg,
+                                 size_t arg_size,
+                                 void *result,
+                                 size_t result_size,
+                                 bool *begun) {
+    cth__child *child = self->child;
+    const size_t result_at = cth__result_place(arg_size);
+    const cth_time deadline = p->timeout != 0 ? cth_after(p->timeout) : CTH_FOREVER;
+    unsigned char bytes[sizeof(cth__reply) + 1]; // a longer message must not look like a reply
+    cth__reply reply;
+    char how[64];
+    *begun = true;
+    if (!cth__child_room(&child->os, result_at + result_size)) {
+        return cth_fail(CTH_NOMEM, "no memory to share with a worker");
+    }
+    cth__copy(child->os.shared + CTH__CHILD_HEAD, arg, arg_size);
+    const cth__request request = {CTH__REQUEST,          ++child->number,
+                                  cth__fn_to_offset(fn), (uint64_t)arg_size,
+                                  (uint64_t)result_size, (uint64_t)child->os.size};
+    int got = 0;
+    if (cth__child_send(&child->os, &request, sizeof request)) {
+        got = cth__child_recv(&child->os, bytes, sizeof bytes, deadline);
+    }
+    if (got > 0 && cth__reply_read(&reply, bytes, (size_t)got, child->number)) {
+        if (reply.status == CTH_OK) {
+            cth__copy(result, child->os.shared + result_at, result_size);
+        } else {
+            memcpy(self->error, reply.error, sizeof self->error);
+        }
+        return (cth_status)reply.status;
+    }
+    // It has died, or is about to; else it is killed, at once if it is late or sends nonsense.
+    *begun = got != 0 || *(volatile uint32_t *)(void *)child->os.shared == child->number;
+    cth__child_drop(p, self, got == 0 ? CTH_MS(50) : 0, how);
+    if (got < 0) {
+        return cth_fail(CTH_TIMEDOUT, "took longer than its timeout, so its worker was killed");
+    }
+    return got > 0 ? cth_fail(CTH_BROKEN, "the worker sent something else than a reply")
+                   : cth_fail(CTH_BROKEN, "%s", how);
+}
+
+/* Run a task in the calling thread's worker. */
+static cth_status cth__process_call(cth_future *future, cth__self *self) {
+    cth__processes *p = (cth__processes *)(void *)future->executor->runner;
+    void *result = (unsigned char *)future->bytes + future->result_at;
+    char how[64];
+    for (int tries = 1;; tries++) {
+        bool begun = true;
+        cth_status status = CTH_OK;
+        if (self->child == NULL) {
+            status = cth__child_new(p, self);
+            if (status == CTH_OK && p->init != NULL) {
+                status = cth__child_ask(p, self, p->init, p->init_arg, p->init_arg_size, NULL, 0,
+                                        &begun);
+                begun = self->child != NULL || status != CTH_BROKEN; // else another worker tries
+                if (status != CTH_OK && self->child != NULL) {
+                    cth__child_drop(p, self, CTH__CHILD_GRACE, how);
+                }
+            }
+        }
+        if (status == CTH_OK) {
+            status = cth__child_ask(p, self, future->fn, future->bytes, future->result_at, result,
+                                    future->result_size, &begun);
+            if (self->child != NULL && ++self->child->tasks == p->max_tasks) {
+                cth__child_drop(p, self, CTH__CHILD_GRACE, how);
+            }
+        }
+        (void)cth_mutex_lock(&p->mutex);
+        const bool ending = p->ending != 0;
+        (void)cth_mutex_unlock(&p->mutex);
+        if (begun || ending || tries == CTH__CHILD_TRIES) {
+            return status;
+        }
+    }
+}
+
+/* The calling thread will run no more tasks. */
+static void cth__process_leave(cth_executor *executor, cth__self *self) {
+    char how[64];
+    if (self->child != NULL) {
+        cth__child_drop((cth__processes *)(void *)executor->runner, self, CTH__CHILD_GRACE, how);
+    }
+}
+
+static cth_status cth__process_accept(cth_task_fn fn, size_t arg_size, size_t result_size) {
+    if (!cth__os_in_program((uintptr_t)fn)) {
+        return cth_fail(CTH_INVALID, "a function of a shared library cannot run in a process");
+    }
+    return arg_size <= CTH_PROCESS_BYTES_MAX && result_size <= CTH_PROCESS_BYTES_MAX
+               ? CTH_OK
+               : cth_fail(CTH_INVALID, "more bytes than a task in a process may have");
+}
+
+/* What cth_map asks for, as tasks of `some` calls each, a number of them at a time. */
+static cth_status cth__process_map(cth_executor *executor, cth__mapping *m) {
+    enum { AHEAD = 64, SHARES = 8, BYTES = 65536 };
+    const cth__processes *p = (const cth__processes *)(const void *)executor->runner;
+    const size_t most = m->arg_size > m->result_size ? m->arg_size : m->result_size;
+    size_t some = p->timeout != 0 ? 1 : m->n / executor->workers / SHARES;
+    some = most != 0 && some > BYTES / most ? BYTES / most : some;
+    unsigned char *chunk = NULL; // for an argument
+    if (some > 1) {
+        chunk = (unsigned char *)cth__alloc(CTH__ALIGNED(cth__chunk) + some * m->arg_size, false);
+        if (chunk == NULL) {
+            return CTH_NOMEM;
+        }
+    }
+    some = some > 1 ? some : 1;
+    cth_future *ahead[AHEAD];
+    size_t begun = 0, done = 0; // tasks
+    cth_status status = CTH_OK, refused = CTH_OK;
+    cth__under under = cth__under_enter(NULL); // whatever is cancelled
+    for (;;) {
+        const size_t at = begun * some, n = m->n - at < some ? m->n - at : some;
+        const bool more = at < m->n && status == CTH_OK;
+        if (more && refused == CTH_OK && begun - done < AHEAD) {
+            const unsigned char *args = m->arg_size != 0 ? m->args + at * m->arg_size : NULL;
+            if (chunk == NULL) {
+                refused = cth_submit(executor, &ahead[begun % AHEAD], m->fn, args, m->arg_size,
+                                     m->result_size);
+            } else {
+                const cth__chunk head = {cth__fn_to_offset(m->fn), n, m->arg_size, m->result_size};
+                memcpy(chunk, &head, sizeof head);
+                cth__copy(chunk + CTH__ALIGNED(cth__chunk), args, n * m->arg_size);
+                refused = cth_submit(executor, &ahead[begun % AHEAD], cth__chunk_run, chunk,
+                                     CTH__ALIGNED(cth__chunk) + n * m->arg_size,
+                                     CTH__ALIGNED(cth__chunk_end) + n * m->result_size);
+            }
+            begun += refused == CTH_OK;
+            continue;
+        }
+        if (begun == done) {
+            break; // all is done, or the executor takes no more
+        }
+        const size_t from = done * some;
+        size_t calls = m->n - from < some ? m->n - from : some;
+        cth_future *future = ahead[done++ % AHEAD];
+        if (status == CTH_OK || cth_future_cancel(future) != CTH_OK) {
+            const cth_status got = cth_future_result(future, NULL);
+            const unsigned char *results = (unsigned char *)future->bytes + future->result_at;
+            const cth__chunk_end *end = (const cth__chunk_end *)(const void *)results;
+            const char *error = cth_future_error(future);
+            if (status == CTH_OK && (status = got) == CTH_OK) {
+                if (chunk != NULL) {
+                    status = end->status <= CTH_FAILED ? (cth_status)end->status : CTH_FAILED;
+                    error = end->error[0] != '\0' ? end->error : cth_status_text(status);
+                    results += CTH__ALIGNED(cth__chunk_end);
+                    calls = end->done < calls ? (size_t)end->done : calls;
+                }
+                if (m->result_size != 0) {
+                    cth__copy(m->results + from * m->result_size, results, calls * m->result_size);
+                }
+            }
+            if (status != CTH_OK && m->status == CTH_OK) {
+                m->status = status;
+                (void)snprintf(m->error, sizeof m->error, "%.*s", (int)sizeof m->error - 1, error);
+            }
+        }
+        cth_future_release(future);
+        refused = CTH_OK; // there may be room now
+    }
+    cth__under_leave(&under);
+    cth__free(chunk);
+    status = status != CTH_OK ? status : refused;
+    return status;
+}
+
+CTH_API void cth_process_main(int argc, char **argv) {
+    cth__process.program = argc > 0 ? argv[0] : "";
+#  ifndef CTHREADS_SIM
+    cth__os_child worker;
+    if (!cth__os_worker_begin(&worker, argc, argv)) {
+        return;
+    }
+    cth__request request;
+    cth__reply reply;
+    (void)cth_thread_set_name(cth_thread_current(), argv[2]);
+    const uint32_t generation = cth__g.generation;
+    while (cth__os_worker_recv(&worker, &request, sizeof request) &&
+           cth__os_worker_map(&worker, (size_t)request.size) &&
+           cth__hook_answer(&request, sizeof request, worker.shared, worker.size, &reply, false) !=
+               0 &&
+           cth__g.generation == generation) { // else the task has forked, and this is its child
+        (void)fflush(stdout);
+        (void)cth__os_child_send(&worker, &reply, sizeof reply);
+    }
+    exit(EXIT_SUCCESS);
+#  endif
+}
+
+CTH_API cth_status cth_process_executor_create(cth_executor **out, const cth_process_desc *desc) {
+    static const cth_process_desc none = {0};
+    static const cth__runner runner = {cth__process_accept, cth__process_call, cth__process_leave,
+                                       cth__process_map};
+    desc = desc != NULL ? desc : &none;
+    if (out == NULL || desc->timeout < 0 || desc->init_arg_size > CTH_PROCESS_BYTES_MAX ||
+        desc->policy == CTH_FULL_CALLER_RUNS) {
+        return CTH_INVALID;
+    }
+    if (!cth__children()) {
+        return CTH_UNSUPPORTED;
+    }
+    if (cth__process.program == NULL) {
+        return cth_fail(CTH_INVALID, "cth_process_main was not called, first in main");
+    }
+    if (desc->init != NULL) {
+        const cth_status status = cth__process_accept(desc->init, desc->init_arg_size, 0);
+        if (status != CTH_OK) {
+            return status;
+        }
+    }
+    cth__processes *p = (cth__processes *)cth__alloc(sizeof *p + desc->init_arg_size, false);
+    if (p == NULL) {
+        return CTH_NOMEM;
+    }
+    p->runner = runner;
+    p->max_tasks = desc->max_tasks;
+    p->timeout = desc->timeout;
+    p->init = desc->init;
+    p->init_arg_size = desc->init_arg_size;
+    cth__copy(p->init_arg, desc->init_arg, desc->init_arg_size);
+    cth_executor *executor;
+    const cth_status status = cth_executor_create(
+        &executor, &(cth_executor_desc){.workers = desc->workers,
+                                        .name = desc->name != NULL ? desc->name : "",
+                                        .capacity = desc->capacity,
+                                        .policy = desc->policy});
+    if (status != CTH_OK) {
+        cth__free(p);
+        return status;
+    }
+    if (desc->name == NULL) {
+        // relaxed: a number for its name.
+        (void)snprintf(executor->name, sizeof executor->name, "Process-%u_",
+                       (unsigned)cth__add(&cth__g.executors, 1, relaxed));
+    }
+    executor->runner = &p->runner;
+    *out = executor;
+    return CTH_OK;
+}
+
+static cth_status cth__processes_end(cth_executor *executor, int number) {
+    if (executor->runner == NULL) {
+        return CTH_INVALID;
+    }
+    // Those that wait end first, so that no worker is started for them. It does not wait itself.
+    const cth_status status = cth_executor_shutdown_until(executor, CTH_NOW, 0);
+    if (status != CTH_OK && status != CTH_TIMEDOUT) {
+        return status;
+    }
+    cth__processes *p = (cth__processes *)(void *)executor->runner;
+    (void)cth_mutex_lock(&p->mutex);
+    p->ending = number;
+    for (cth__child *child = p->first; child != NULL; child = child->next) {
+        cth__child_kill(&child->os, number);
+    }
+    (void)cth_mutex_unlock(&p->mutex);
+    return cth_executor_shutdown(executor, CTH_NOW);
+}
+
+CTH_API cth_status cth_process_executor_terminate(cth_executor *executor) {
+    return cth__processes_end(executor, SIGTERM);
+}
+
+CTH_API cth_status cth_process_executor_kill(cth_executor *executor) {
+    return cth__processes_end(executor, SIGKILL);
 }
 
 /* -------------------------------------------------------------------------------------------------

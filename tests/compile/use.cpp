@@ -216,7 +216,74 @@ static bool parallel() {
     return true;
 }
 
-int main() {
+static void count_end(cth_future *future, void *arg) {
+    *(int *)arg += cth_future_is_done(future) && !cth_future_is_running(future);
+}
+
+static bool pull(void *arg, void *context) {
+    *(int *)arg = ++*(int *)context;
+    return *(int *)arg <= 4;
+}
+
+static cth_status give(void *result, void *context) {
+    (void)context;
+    total += *(int *)result;
+    return CTH_OK;
+}
+
+/* Tasks after tasks, callbacks, waiting for several, a bounded queue. */
+static bool more_tasks() {
+    cth_executor *pool;
+    cth_future *futures[2];
+    cth_executor_desc desc = {};
+    cth_executor_counts counts = {};
+    int number = 5, ends = 0, got = 0, last = 0;
+    size_t ended = 0;
+    desc.capacity = 4;
+    desc.policy = CTH_FULL_CALLER_RUNS;
+    const int before = total;
+    if (cth_executor_create(&pool, &desc) != CTH_OK ||
+        cth_submit_until(pool, &futures[0], doubles, &number, sizeof(int), sizeof(int),
+                         cth_after(CTH_S(100))) != CTH_OK ||
+        cth_future_then(futures[0], &futures[1], doubles, sizeof(int)) != CTH_OK ||
+        cth_future_wait(futures, 2, CTH_ALL_DONE) != CTH_OK ||
+        cth_future_add_done_callback(futures[1], count_end, &ends) != CTH_OK ||
+        cth_future_next_done_until(futures, 2, &ended, CTH_FOREVER) != CTH_OK ||
+        cth_future_wait_until(futures, 2, CTH_FIRST_ERROR, CTH_FOREVER) != CTH_OK ||
+        cth_future_try_result(futures[1], &got) != CTH_OK ||
+        cth_run(pool, doubles, &number, sizeof(int), &number, sizeof(int)) != CTH_OK ||
+        cth_try_submit(pool, NULL, doubles, &number, sizeof(int), sizeof(int)) != CTH_OK ||
+        cth_map_each(pool, doubles, sizeof(int), sizeof(int), 2, pull, give, &last) != CTH_OK ||
+        cth_executor_shutdown(pool, CTH_DRAIN) != CTH_OK ||
+        cth_executor_count(pool, &counts) != CTH_OK) {
+        return false;
+    }
+    cth_future_release(futures[0]);
+    cth_future_release(futures[1]);
+    cth_executor_release(pool);
+    const bool added = total - before == 20;
+    total = before;
+    return added && got == 20 && ends == 1 && number == 10 && ended == 1 && counts.completed == 8;
+}
+
+/* The same in processes. */
+static bool processes() {
+    cth_executor *pool;
+    cth_process_desc desc = {};
+    int numbers[3] = {1, 2, 3}, twice[3] = {};
+    desc.workers = 2;
+    if (cth_process_executor_create(&pool, &desc) != CTH_OK ||
+        cth_map(pool, doubles, numbers, sizeof(int), twice, sizeof(int), 3) != CTH_OK ||
+        cth_process_executor_terminate(pool) != CTH_OK ||
+        cth_process_executor_kill(pool) != CTH_OK) {
+        return false;
+    }
+    cth_executor_release(pool);
+    return twice[0] + twice[1] + twice[2] == 12;
+}
+
+int main(int argc, char **argv) {
+    cth_process_main(argc, argv);
     size_t count_c = 0, count_cxx = 0;
     const size_t *c = layout_c(&count_c), *cxx = layout_cxx(&count_cxx);
     if (count_c != count_cxx || std::memcmp(c, cxx, count_c * sizeof(*c)) != 0) {
@@ -224,7 +291,7 @@ int main() {
         return 1;
     }
 
-    if (!messages() || !tasks() || !parallel()) {
+    if (!messages() || !tasks() || !more_tasks() || !processes() || !parallel()) {
         return 10;
     }
 

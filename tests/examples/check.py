@@ -280,6 +280,12 @@ def squares_in_order(run):
     run.exactly("[0, 1, 4, 9, 16, 25, 36, 49, 64, 81]")
 
 
+@entry("python_multithreading/b6_threads_or_processes")
+def one_crash(run):
+    run.exactly("0 squared is 0", "1 squared is 1", "2: CTH_BROKEN, killed by signal 6",
+                "3 squared is 9", "4 squared is 16")
+
+
 @entry("threading_and_synchronization/e16_thread_overhead")
 def thread_overhead(run):
     need(len(run.lines) == 3, "three lines")
@@ -409,6 +415,33 @@ def pool_one_by_one(run):
 def pool_three_at_a_time(run):
     need(len(pool_of_tasks(run, 3)) == 3, "not all three workers had work")
     run.at_least(2)
+
+
+def process_tasks(run):
+    """Five tasks, each once, in at most two processes; the results in order. Returns the PIDs."""
+    tasks = [re.fullmatch(r"Task (\d) \(PID: (\d+)\)", line) for line in run.lines]
+    tasks = [match for match in tasks if match]
+    need(sorted(match[1] for match in tasks) == list("01234"), "not each task once")
+    pids = {match[2] for match in tasks}
+    need(len(pids) <= 2, "more than two processes")
+    need([line for line in run.lines if line.startswith("Result")] ==
+         ["Result %d" % (2 * i) for i in range(5)], "the results are not in order")
+    need(len(run.lines) == 10, "ten lines")
+    return pids
+
+
+@entry("python_threads/c15_process_pool")
+def processes_one_by_one(run):
+    process_tasks(run)
+    for i in range(5):
+        need(run.lines[2 * i].startswith("Task %d " % i), "two tasks at a time")
+    run.at_least(5)
+
+
+@entry("python_threads/c15_process_pool_fixed")
+def processes_two_at_a_time(run):
+    need(len(process_tasks(run)) == 2, "not both workers had work")
+    run.at_least(3)
 
 
 @entry("python_threads/c13_event")
