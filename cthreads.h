@@ -13048,6 +13048,7 @@ static bool cth__executor_of_parent(const cth_executor *executor) {
 
 static void cth__executor_unref(cth_executor *executor) {
     // [executor.A] acq_rel: who gives the last one back sees all the others did; pairs with itself.
+    // slack: what they did was under the mutex, but for reads, which the simulator does not see.
     if (cth__sub(&executor->refs, 1, acq_rel) == 1) {
         cth__free(executor->runner);
         cth__free(executor);

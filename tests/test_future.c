@@ -425,6 +425,79 @@ static void long_chains(void) {
     }
 }
 
+/* A task that a waiting thread runs, outside of the workers. */
+typedef struct outside {
+    scene s; // its future is the task
+    cth_future *second;
+    cth_thread *helper;
+} outside;
+
+static cth_status waits_for_result(void *arg) {
+    return cth_future_result((cth_future *)arg, NULL);
+}
+
+static void outside_begin(outside *o, void (*callback)(cth_future *future, void *arg), void *arg) {
+    scene_begin(&o->s, VALUE);
+    o->second = then(o->s.future, doubles);
+    if (callback != NULL) {
+        CHECK_STATUS(cth_future_add_done_callback(o->s.future, callback, arg), CTH_OK);
+    }
+    o->helper = test_spawn(waits_for_result, o->s.future);
+    test_reach(&o->s.mine.entered, 1);
+    CHECK_STATUS(cth_event_set(&o->s.busy.open), CTH_OK); // the worker has nothing to do now
+    CHECK_STATUS(cth_event_wait(cth_future_event(o->s.before)), CTH_OK);
+}
+
+static void outside_end(outside *o) {
+    CHECK_STATUS(test_join(o->helper), CTH_OK);
+    CHECK_STATUS(cth_future_result(o->second, NULL), CTH_OK);
+    cth_future_release(o->second);
+    scene_end(&o->s);
+}
+
+/* The worker stays for what waits, although it is shut and there is nothing to do. */
+static void worker_stays_for_what_waits(void) {
+    outside o;
+    cth_executor_counts c = {0};
+    outside_begin(&o, NULL, NULL);
+    CHECK_STATUS(cth_executor_shutdown_until(o.s.pool, CTH_DRAIN, cth_after(CTH_MS(20))),
+                 CTH_TIMEDOUT);
+    CHECK_STATUS(cth_event_set(&o.s.mine.open), CTH_OK);
+    CHECK_STATUS(cth_executor_shutdown(o.s.pool, CTH_DRAIN), CTH_OK);
+    ended_as(o.second, VALUE);
+    CHECK_STATUS(cth_executor_count(o.s.pool, &c), CTH_OK);
+    CHECK_EQ(c.started, 1); // no other one had to be started
+    outside_end(&o);
+}
+
+static void waits_for_gate(cth_future *future, void *arg) {
+    gate *g = (gate *)arg;
+    (void)future;
+    atomic_fetch_add(&g->entered, 1);
+    CHECK_STATUS(cth_event_wait(&g->open), CTH_OK);
+}
+
+/* A callback after a run outside of the workers is waited for too. */
+static void shutdown_waits_for_callbacks_outside(void) {
+    outside o;
+    gate g = {.open = CTH_EVENT_INIT};
+    cth_executor_counts c = {.alive = 1};
+    outside_begin(&o, waits_for_gate, &g);
+    CHECK_STATUS(cth_event_set(&o.s.mine.open), CTH_OK);
+    test_reach(&g.entered, 1);
+    CHECK_STATUS(cth_event_wait(cth_future_event(o.second)), CTH_OK);
+    CHECK_STATUS(cth_executor_shutdown_until(o.s.pool, CTH_DRAIN, 0), CTH_TIMEDOUT);
+    while (c.alive != 0) {
+        CHECK_STATUS(cth_executor_count(o.s.pool, &c), CTH_OK);
+        cth_yield();
+    }
+    CHECK_STATUS(cth_executor_shutdown_until(o.s.pool, CTH_DRAIN, cth_after(CTH_MS(1))),
+                 CTH_TIMEDOUT);
+    CHECK_STATUS(cth_event_set(&g.open), CTH_OK);
+    CHECK_STATUS(cth_executor_shutdown(o.s.pool, CTH_DRAIN), CTH_OK);
+    outside_end(&o);
+}
+
 /* -- several futures -----------------------------------------------------------------------------
  */
 
@@ -543,6 +616,57 @@ static void waiter_runs_what_nobody_has_started(void) {
     }
     cth_future_release(waits);
     cth_future_release(before);
+    pool_end(pool);
+}
+
+static cth_status waits_for_first(void *arg) {
+    return cth_future_wait((cth_future *const *)arg, 2, CTH_FIRST_DONE);
+}
+
+/* One of them runs, so who waits for the first does not get stuck in the other. */
+static void waiter_leaves_the_rest_alone(void) {
+    cth_executor *pool = pool_of(1);
+    gate g[2] = {{.open = CTH_EVENT_INIT}, {.open = CTH_EVENT_INIT}};
+    cth_future *futures[2] = {submit(pool, &g[0]), submit(pool, &g[1])};
+    test_reach(&g[0].entered, 1);
+    cth_thread *waiter = test_spawn(waits_for_first, futures);
+    test_asleep(waiter);
+    CHECK_STATUS(cth_event_set(&g[0].open), CTH_OK);
+    CHECK_STATUS(test_join(waiter), CTH_OK);
+    CHECK_STATUS(cth_event_set(&g[1].open), CTH_OK);
+    cth_future_release(futures[0]);
+    cth_future_release(futures[1]);
+    pool_end(pool);
+}
+
+/* Tasks that become ready at the same time get a worker each. */
+static cth_status meets(void *arg, void *result) {
+    static cth_latch all = CTH_LATCH_INIT(3);
+    (void)arg;
+    (void)result;
+    CHECK_STATUS(cth_latch_done(&all), CTH_OK);
+    return cth_latch_wait(&all);
+}
+
+static void then_starts_workers(void) {
+    cth_executor *pool = pool_of(3);
+    gate g = {.open = CTH_EVENT_INIT};
+    cth_future *first = submit(pool, &g);
+    test_reach(&g.entered, 1);
+    cth_executor_counts c = {0};
+    cth_future *after[3] = {then(first, meets)};
+    while (c.idle == 0) { // the second worker, which is enough for each of the others
+        CHECK_STATUS(cth_executor_count(pool, &c), CTH_OK);
+        cth_yield();
+    }
+    after[1] = then(first, meets);
+    after[2] = then(first, meets);
+    CHECK_STATUS(cth_event_set(&g.open), CTH_OK);
+    CHECK_STATUS(cth_future_wait_until(after, 3, CTH_ALL_DONE, cth_after(CTH_S(500))), CTH_OK);
+    cth_future_release(after[0]);
+    cth_future_release(after[1]);
+    cth_future_release(after[2]);
+    cth_future_release(first);
     pool_end(pool);
 }
 
@@ -706,9 +830,13 @@ static const test_case tests[] = {
     TEST(then_at_a_shutdown),
     TEST(waiter_runs_a_chain),
     TEST(long_chains),
+    TEST(worker_stays_for_what_waits),
+    TEST(shutdown_waits_for_callbacks_outside),
     TEST(waits_for_several),
     TEST(waits_are_cancelled),
     TEST(waiter_runs_what_nobody_has_started),
+    TEST(waiter_leaves_the_rest_alone),
+    TEST(then_starts_workers),
     TEST(comes_as_completed),
     TEST(as_completed_ends_at_the_deadline),
     TEST(many_as_completed),
