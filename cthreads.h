@@ -67,6 +67,9 @@
        >>api:executor     threads that run tasks; map
        >>api:process      processes that run tasks
        >>api:parallel     loops, reductions, sorts, fork and join by work stealing
+       >>api:scope        tasks and threads that end before their block does
+       >>api:main         functions that others post and one thread runs
+       >>api:progress     a bar, a rate and the time left on stderr
 
        >>impl:platform    the operating system: parking, threads, clocks; the only OS #ifdefs
        >>impl:status
@@ -101,6 +104,9 @@
        >>impl:executor
        >>impl:process
        >>impl:parallel
+       >>impl:scope
+       >>impl:main
+       >>impl:progress
 
    RULES         said once, true of every section unless it says otherwise
 
@@ -2878,6 +2884,263 @@ CTH_FAST cth__fork *cth__fork_pop(cth_forks *forks, bool *here);
 #  endif
 
 /* -------------------------------------------------------------------------------------------------
+   >>api:scope   Tasks and threads that end before their block does: Python's TaskGroup.
+
+       cth_status status;
+       CTH_SCOPE(scope, pool, cth_after(CTH_S(5)), &status) {
+           for (int i = 0; i < n && status == CTH_OK; i++) {
+               status = cth_scope_submit(&scope, NULL, fetch, &url[i], sizeof url[i], 0);
+           }
+       }
+       if (status != CTH_OK) { puts(cth_error_text()); }    // the first error of any of them
+
+   A scope has a cancel token, below the one its thread was under, with the scope's deadline. The
+   block, the tasks and the threads are under it. The first error in one of them cancels it, so that
+   the waits of the others return CTH_CANCELLED; tasks and threads that have not begun never do.
+   Scopes nest; tasks and threads of a scope may start more in it.
+   ---------------------------------------------------------------------------------------------- */
+
+/* A scope. The fields are private. At a fixed address from begin to end. */
+typedef struct cth_scope {
+    cth_cancel token;
+    cth_cancel *outer; /* what its thread was under before */
+    cth_executor *executor;
+    cth_mutex mutex;              /* guards the rest */
+    uint32_t owner, generation;   /* the thread that began it; 0: none */
+    struct cth__job *live, *over; /* what was started, newest first */
+    cth_status status;            /* the first error, and its text */
+    char error[128];
+    cth_status *out; /* of CTH_SCOPE */
+    bool done;
+} cth_scope;
+
+/* Begin a scope: until its end the calling thread is under its token. Tasks run in `executor`,
+   which must outlive the scope; with NULL there are only threads.
+
+   Returns : CTH_OK; CTH_INVALID for a negative deadline; CTH_NOMEM.
+   Like    : Python async with TaskGroup(); Go errgroup.WithContext. */
+CTH_API CTH_NODISCARD cth_status cth_scope_begin(cth_scope *scope,
+                                                 cth_executor *executor,
+                                                 cth_time deadline);
+
+/* Submit a task to the scope's executor, as cth_submit does. `out` may be NULL: an error reaches
+   the end of the scope in any case. After a failure the scope is as before.
+
+   Threads  : the one that began the scope, and tasks and threads of the scope.
+   Blocks   : as cth_submit.
+   Returns  : as cth_submit; CTH_CANCELLED when the scope is cancelled, and its end will say so too;
+              CTH_INVALID also without an executor.
+   Like     : Python TaskGroup.create_task; Go errgroup.Group.Go. */
+CTH_API CTH_NODISCARD cth_status cth_scope_submit(cth_scope *scope,
+                                                  cth_future **out,
+                                                  cth_task_fn fn,
+                                                  const void *arg,
+                                                  size_t arg_size,
+                                                  size_t result_size);
+
+/* Start a thread in the scope. An error that it returns goes to the end of the scope, not to the
+   thread hook. The token of `desc` must be NULL.
+
+   Threads : as cth_scope_submit.
+   Returns : as cth_thread_spawn; CTH_CANCELLED as cth_scope_submit. */
+CTH_API CTH_NODISCARD cth_status cth_scope_spawn(cth_scope *scope,
+                                                 cth_thread_fn fn,
+                                                 void *arg,
+                                                 const cth_thread_desc *desc);
+
+/* Cancel the scope: what runs in it is cancelled, what has not begun never does, and its end
+   returns `status` with `text` (NULL: the status's own), unless there was an error before. For the
+   block itself, for instance with CTH_CANCELLED before a `break`.
+
+   Threads : as cth_scope_submit.
+   Returns : CTH_OK; CTH_INVALID for the status CTH_OK; CTH_FORKED; CTH_NOMEM. */
+CTH_API cth_status cth_scope_fail(cth_scope *scope, cth_status status, const char *text);
+
+/* End the scope: wait for all that was started in it. The calling thread runs tasks that nobody has
+   started, so an executor of one worker suffices. It is under its outer token again.
+
+   Blocks   : until all have ended, whatever is cancelled.
+   Returns  : CTH_OK when all have returned that, even if late; else the first error, whose text
+              becomes the calling thread's. CTH_CANCELLED as the first error is CTH_TIMEDOUT when a
+              deadline did it: the scope's, or one above. CTH_SHUTDOWN when the executor dropped a
+              task. CTH_NOT_OWNER for another thread than the one that began it, or when it has
+              ended; CTH_INVALID while an inner CTH_UNDER or scope is open; CTH_BUSY when all have
+              ended but tokens or waits of others are left below its token: end it again.
+              CTH_FORKED in the child of a fork, where nothing is waited for.
+   Ordering : everything the tasks and threads did happens before this returns.
+   Like     : the end of Python's async with; Go errgroup.Group.Wait. */
+CTH_API cth_status cth_scope_end(cth_scope *scope);
+
+/* CTH_SCOPE(name, executor, deadline, &status) { ... }: a block with the scope `name`, which ends
+   with it, on break, continue, return and goto too (gcc and clang; with other compilers only when
+   the end of the block is reached). `status` is that of the begin; if it is not CTH_OK the block
+   does not run. An error of the end is put there too; else what the block has put there stays (a
+   return in the block has taken its value before). CTH_BUSY at the end is misuse, and ends the
+   program with a message. C only. Expands to
+       for (cth_scope name cleanup = {0}; begin(&name, executor, ...); name.done = true) { ... } */
+#  ifndef __cplusplus
+#    define CTH_SCOPE(name, executor, deadline, status)                  \
+      for (cth_scope name CTH__CLEANUP(cth__group_close) = {.owner = 0}; \
+           cth__group_open(&name, (executor), (deadline), (status)); CTH__GROUP_DONE(name))
+#    if CTH__GNU
+#      define CTH__GROUP_DONE(name) (name).done = true
+#    else
+#      define CTH__GROUP_DONE(name) (name).done = true, cth__group_close(&(name))
+#    endif
+CTH_API bool cth__group_open(cth_scope *scope,
+                             cth_executor *executor,
+                             cth_time deadline,
+                             cth_status *status);
+CTH_API void cth__group_close(cth_scope *scope);
+#  endif
+
+/* -------------------------------------------------------------------------------------------------
+   >>api:main   The main-thread rule: what only one thread may do, others post to it.
+
+       cth_main ui;                            // its owner is the thread that calls init
+       cth_main_init(&ui);
+       ...                                     // a worker: cth_main_post(&ui, show, &n, sizeof n);
+       cth_main_run(&ui);                      // until cth_main_stop(&ui)
+       cth_main_destroy(&ui);
+
+   An event loop that waits in poll or epoll watches cth_main_fd and calls cth_main_drain when it is
+   readable; a loop around a select watches cth_main_event in the same way.
+   ---------------------------------------------------------------------------------------------- */
+
+/* What is posted; `arg` is a copy of the argument bytes, aligned for any type. Anything other than
+   CTH_OK goes to the thread hook. */
+typedef cth_status (*cth_main_fn)(void *arg);
+
+/* A list of functions to be run by its owner. The fields are private. */
+typedef struct cth_main {
+    cth_mutex mutex;            /* guards the rest */
+    cth_event ready;            /* something is posted, or it is stopped */
+    uint32_t owner, generation; /* of the thread that made it; of its process */
+    struct cth__post *first, *last;
+    size_t count;
+    uint32_t running; /* how many of its functions the owner is in */
+    int fd;           /* readable while `ready` is set; -1: not asked for */
+    bool stopped;
+} cth_main;
+
+/* Make the calling thread the owner of `main`.
+   Returns : CTH_OK; CTH_NOMEM. */
+CTH_API CTH_NODISCARD cth_status cth_main_init(cth_main *main);
+
+/* Have the owner run `fn` with a copy of the `size` bytes at `arg`. What one thread posts runs in
+   the order in which it was posted.
+
+   Blocks   : no.
+   Returns  : CTH_OK; CTH_SHUTDOWN when it is stopped; CTH_NOMEM; CTH_INVALID for no function or a
+              size beyond SIZE_MAX / 4; CTH_FORKED.
+   Ordering : everything before this call happens before the function.
+   Like     : Python loop.call_soon_threadsafe; Qt's queued connections. */
+CTH_API CTH_NODISCARD cth_status cth_main_post(cth_main *main,
+                                               cth_main_fn fn,
+                                               const void *arg,
+                                               size_t size);
+
+/* Run what is posted, and wait for more, until it is stopped and nothing is left. May be called by
+   a function that it runs (a dialog with a loop of its own).
+
+   Blocks   : until then.
+   Returns  : CTH_OK when stopped; CTH_NOT_OWNER in another thread; CTH_CANCELLED, after what is
+              posted; CTH_FORKED.
+   Like     : Python loop.run_forever. */
+CTH_API cth_status cth_main_run(cth_main *main);
+
+/* As cth_main_run, or CTH_TIMEDOUT at the deadline, or after what is posted when that comes later;
+   CTH_INVALID for a negative deadline. */
+CTH_API CTH_NODISCARD cth_status cth_main_run_until(cth_main *main, cth_time deadline);
+
+/* Run what has been posted before this call. Never waits.
+   Returns : CTH_OK; CTH_SHUTDOWN when it is stopped and nothing is left; CTH_NOT_OWNER in another
+             thread; CTH_FORKED. */
+CTH_API cth_status cth_main_drain(cth_main *main);
+
+/* Take no more functions; those posted so far still run. From any thread.
+   Returns : CTH_OK, also when it was stopped before; CTH_NOMEM; CTH_FORKED.
+   Like    : Python loop.stop. */
+CTH_API cth_status cth_main_stop(cth_main *main);
+
+/* Tell whether the calling thread is the owner. */
+CTH_API bool cth_main_is_owner(const cth_main *main);
+
+/* End the program with a message unless the calling thread is the owner: the first line of each
+   function that only the owner may call. Like: Java SwingUtilities.isEventDispatchThread. */
+CTH_API void cth_assert_on(const cth_main *main);
+
+/* Return an event that is set while something is posted and from the stop on, for CTH_ON_EVENT in a
+   select. Only to be waited for. */
+CTH_API cth_event *cth_main_event(cth_main *main);
+
+/* Put a file descriptor into `*fd` that is readable while something is posted, and from the stop
+   on: for poll, select and epoll (with EPOLLET a drain that leaves some gives a new edge). It is
+   made by the first call and belongs to `main`: only to be watched, not to be read.
+
+   Returns : CTH_OK; CTH_AGAIN when the process has no more descriptors; CTH_FORKED; CTH_NOMEM;
+             CTH_UNSUPPORTED under the simulator.
+   Like    : Python loop's self-pipe; libuv uv_async_t. */
+CTH_API CTH_NODISCARD cth_status cth_main_fd(cth_main *main, int *fd);
+
+/* Drop what is posted, and close the descriptor. By the owner.
+   Returns : CTH_OK; CTH_BUSY, and nothing changed, from within one of its functions or with threads
+             that wait for its event; CTH_NOT_OWNER; CTH_FORKED. */
+CTH_API cth_status cth_main_destroy(cth_main *main);
+
+/* -------------------------------------------------------------------------------------------------
+   >>api:progress   A bar, a rate and the time left, on stderr: tqdm for loops, maps and tasks.
+
+       cth_progress progress;
+       cth_progress_init(&progress, &(cth_progress_desc){.label = "hashing", .total = n});
+       ...                                     // any thread: cth_progress_add(&progress, 1);
+       cth_progress_finish(&progress);
+
+       hashing:  42%|##########              | 420/1000 [00:03<00:04, 123/s]
+
+   Nothing is printed when stderr is no terminal. It is drawn by whoever adds, at most ten times a
+   second, with one write each time. It never allocates.
+   ---------------------------------------------------------------------------------------------- */
+
+typedef struct cth_progress_desc {
+    const char *label; /* not copied; NULL: none */
+    uint64_t total;    /* 0: unknown, then there is a count, a rate and no bar */
+    uint32_t width;    /* columns, at most 255; 0: those of the terminal, or 80 */
+    int fd;            /* where it goes; 0: stderr */
+    bool always;       /* also when that is no terminal */
+} cth_progress_desc;
+
+/* The progress of one piece of work. The fields are private. */
+typedef struct cth_progress {
+    cth__word fresh;   /* units since the last look at the clock */
+    cth__word look;    /* that many, and the clock is looked at */
+    cth_mutex mutex;   /* guards the rest */
+    uint32_t drawn_at; /* columns of the line as it stands */
+    cth_progress_desc desc;
+    cth_time began, looked, drawn;
+    uint64_t count;
+    uint32_t generation;
+    bool shown, ended;
+} cth_progress;
+
+/* Start: draws 0 of total.
+   Returns : CTH_OK; CTH_INVALID for a negative fd or too great a width; CTH_NOMEM. */
+CTH_API cth_status cth_progress_init(cth_progress *progress, const cth_progress_desc *desc);
+
+/* Count `n` more units as done. One relaxed addition and one load, but for some twenty times a
+   second, when it looks at the clock.
+   Threads : any.
+   Like    : Python tqdm.update(n). */
+CTH_FAST void cth_progress_add(cth_progress *progress, uint32_t n);
+
+/* Return how many units are done. */
+CTH_API uint64_t cth_progress_count(cth_progress *progress);
+
+/* Draw the line for the last time, and end it; once. After all calls of cth_progress_add that shall
+   count. Like: tqdm.close. */
+CTH_API void cth_progress_finish(cth_progress *progress);
+
+/* -------------------------------------------------------------------------------------------------
    The inline fast paths. Each tries the one compare-and-swap (or load) that settles the common
    case, and leaves everything else to a function of the implementation.
    ---------------------------------------------------------------------------------------------- */
@@ -2916,6 +3179,7 @@ extern CTH__TLS_MODEL _Thread_local uint32_t cth__me;
 #    define cth__join_slow         CTH__MODE(cth__join_slow)
 #    define cth__fork_run          CTH__MODE(cth__fork_run)
 #    define cth__sort_run          CTH__MODE(cth__sort_run)
+#    define cth__progress_look     CTH__MODE(cth__progress_look)
 
 CTH_API cth_status cth__mutex_lock_slow(cth_mutex *mutex, cth_time deadline);
 CTH_API cth_status cth__mutex_unlock_slow(cth_mutex *mutex);
@@ -2935,6 +3199,7 @@ CTH_API int cth__select_switch(cth_status *status, cth_case *cases, size_t n, ct
 CTH_API cth__fork *cth__fork_slow(cth_forks forks);
 CTH_API cth__popped cth__join_slow(cth_forks forks);
 CTH_API void cth__fork_run(cth_forks forks, cth__fork *fork);
+CTH_API void cth__progress_look(cth_progress *progress, uint32_t more);
 
 CTH_FAST cth_status cth_mutex_lock(cth_mutex *mutex) {
     uint32_t found = 0;
@@ -3623,6 +3888,18 @@ CTH_API cth_status cth__sort_run(cth_team *team,
                                  void (*sort)(cth_forks forks, cth__sorting *s),
                                  cth__sorting *s,
                                  bool stable);
+CTH_FAST void cth_progress_add(cth_progress *progress, uint32_t n) {
+    if (CTH__LIKELY(n < UINT32_C(1) << 24)) {
+        // relaxed: a number; what was done for it is not handed over by it
+        const uint32_t fresh = cth__add(&progress->fresh, n, relaxed) + n;
+        // relaxed: a hint.
+        if (CTH__LIKELY(fresh < cth__load(&progress->look, relaxed))) {
+            return;
+        }
+        n = 0;
+    }
+    cth__progress_look(progress, n);
+}
 #  endif /* !__cplusplus */
 
 #  ifdef __cplusplus
@@ -3649,6 +3926,8 @@ CTH_API cth_status cth__sort_run(cth_team *team,
      cth__os_on_exit, cth__os_on_fork, cth__os_entropy
      cth__os_signal_*                     from a signal to a blocking read
      cth__os_child_*, cth__os_worker_*    this program as another process, and its side of it
+     cth__os_bell_*                       a file descriptor that is readable when told so
+     cth__os_columns, cth__os_write       a terminal's width; a line of text
 
    This section knows Linux (glibc and musl). Windows (WaitOnAddress, _beginthreadex) and macOS
    (pthreads, os_sync_wait_on_address) would each be one more branch of it.
@@ -3713,6 +3992,8 @@ static void cth__panic(const char *text) {
 #    include <signal.h>
 #    include <spawn.h>
 #    include <sys/mman.h>
+#    include <sys/eventfd.h>
+#    include <sys/ioctl.h>
 #    include <sys/prctl.h>
 #    include <sys/socket.h>
 #    include <sys/syscall.h>
@@ -4244,6 +4525,50 @@ static CTH__UNUSED void cth__os_on_crash(void (*handler)(int)) {
 static CTH__UNUSED void cth__os_write_error(const char *text) {
     const ssize_t written = write(2, text, strlen(text));
     (void)written;
+}
+
+/* A bell for an event loop: a file descriptor that is readable while it rings. -1: there is none
+   to be had. */
+static CTH__UNUSED int cth__os_bell_open(void) {
+    const int error = errno;
+    const int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    errno = error;
+    return fd;
+}
+
+/* Let it ring, or make it silent when it rings. */
+static CTH__UNUSED void cth__os_bell(int fd, bool ring) {
+    const int error = errno;
+    uint64_t n = 1;
+    const ssize_t done = ring ? write(fd, &n, sizeof n) : read(fd, &n, sizeof n);
+    (void)done; // neither waits, and a count of few has room
+    errno = error;
+}
+
+static CTH__UNUSED void cth__os_bell_close(int fd) {
+    const int error = errno;
+    (void)close(fd);
+    errno = error;
+}
+
+/* The width of a terminal; 80 when it does not say, 0 when `fd` is none. */
+static CTH__UNUSED uint32_t cth__os_columns(int fd) {
+    const int error = errno;
+    struct winsize size = {0, 0, 0, 0};
+    uint32_t columns = 0;
+    if (isatty(fd)) {
+        columns = ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col != 0 ? size.ws_col : 80;
+    }
+    errno = error;
+    return columns;
+}
+
+/* One write; what does not fit is lost. */
+static CTH__UNUSED void cth__os_write(int fd, const char *text, size_t size) {
+    const int error = errno;
+    const ssize_t written = write(fd, text, size);
+    (void)written;
+    errno = error;
 }
 
 // One pipe for all watched signals: the handler writes the number, the service thread reads it.
@@ -7043,6 +7368,7 @@ extern void cth__fork_push(cth_forks *forks, void (*run)(cth_forks forks, cth__f
 extern cth__fork *cth__fork_pop(cth_forks *forks, bool *here);
 extern void cth_fork(cth_forks *forks, cth_fork_fn fn, void *arg);
 extern cth_status cth_join(cth_forks *forks);
+extern void cth_progress_add(cth_progress *progress, uint32_t n);
 #  endif
 
 /* -------------------------------------------------------------------------------------------------
@@ -14839,10 +15165,10 @@ CTH_API cth_status cth_process_executor_kill(cth_executor *executor) {
 #  define CTH__SHORT        CTH_US(3) // a loop that takes no longer is not worth a second thread
 enum { CTH__FORK_OPEN, CTH__FORK_AWAITED, CTH__FORK_DONE };
 
-typedef struct cth__chunk {
-    struct cth__chunk *below, *above; // `above` is kept for the next time
+typedef struct cth__spill {
+    struct cth__spill *below, *above; // `above` is kept for the next time
     cth__fork forks[CTH__FORKS + 1];  // one more, for the push that finds it full
-} cth__chunk;
+} cth__spill;
 
 /* A place at work: a thread of the team has one for life, a caller for its call. */
 typedef struct cth__place {
@@ -14850,8 +15176,8 @@ typedef struct cth__place {
     struct cth_team *team;
     cth__fork *forks;  // CTH__FORKS + 1 of them, each on a cache line; made with the first use
     void *memory;      // what they lie in
-    cth__chunk *chunk; // the one in use, or NULL
-    cth__chunk *spare; // the lowest one
+    cth__spill *chunk; // the one in use, or NULL
+    cth__spill *spare; // the lowest one
     uint32_t split;    // as in `bounds`
     cth_rng rng;
     char pad[64];     // below: what thieves write
@@ -14918,7 +15244,7 @@ static bool cth__place_ready(cth__place *place) {
 
 static void cth__place_free(cth__place *place) {
     while (place->spare != NULL) {
-        cth__chunk *above = place->spare->above;
+        cth__spill *above = place->spare->above;
         cth__free(place->spare);
         place->spare = above;
     }
@@ -15008,9 +15334,9 @@ CTH_API cth__fork *cth__fork_slow(cth_forks forks) {
         return forks.top;
     }
     if (place->chunk == NULL || fork == &place->chunk->forks[CTH__FORKS]) {
-        cth__chunk **above = place->chunk == NULL ? &place->spare : &place->chunk->above;
+        cth__spill **above = place->chunk == NULL ? &place->spare : &place->chunk->above;
         if (*above == NULL) {
-            *above = (cth__chunk *)cth__alloc(sizeof **above, place->team->common);
+            *above = (cth__spill *)cth__alloc(sizeof **above, place->team->common);
             if (*above == NULL) {
                 cth__panic_status("cth_fork", CTH_NOMEM);
             }
@@ -15730,6 +16056,688 @@ CTH_API cth_status cth_parallel(cth_team *team, cth_fork_fn fn, void *arg) {
     self->team = outer;
     cth__place_free(&place);
     return status;
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:scope
+
+   Each task or thread has a job, which the scope keeps among `live` from the moment it is known to
+   have started, and among `over` from the end of its function on. What is over is waited for and
+   freed by the next start in the scope, so that one that goes on for ever does not grow, and the
+   rest by the end. A job that is over before its starter has linked it goes to `over` at once. All
+   of it changes under the mutex; the end takes a job out before it waits for it.
+   ---------------------------------------------------------------------------------------------- */
+
+typedef struct cth__job {
+    cth_scope *scope;
+    struct cth__job *next, *prev;
+    cth_future *future; // of a task
+    cth_thread *thread; // or of a thread
+    cth_task_fn task;
+    cth_thread_fn fn;
+    void *arg;
+    bool linked, over;
+    max_align_t bytes[]; // the argument of a task
+} cth__job;
+
+static bool cth__scope_of_parent(const cth_scope *scope) {
+    return scope->generation != cth__g.generation;
+}
+
+/* Under the mutex. */
+static void cth__job_link(cth_scope *scope, cth__job *job) {
+    cth__job **list = job->over ? &scope->over : &scope->live;
+    job->linked = true;
+    job->prev = NULL;
+    job->next = *list;
+    if (job->next != NULL) {
+        job->next->prev = job;
+    }
+    *list = job;
+}
+
+/* Under the mutex. */
+static void cth__job_unlink(cth_scope *scope, cth__job *job) {
+    cth__job **list = job->over ? &scope->over : &scope->live;
+    job->linked = false;
+    *(job->prev != NULL ? &job->prev->next : list) = job->next;
+    if (job->next != NULL) {
+        job->next->prev = job->prev;
+    }
+}
+
+/* Take a job out of those that are over or, for the end, of all; NULL when there is none. */
+static cth__job *cth__job_take(cth_scope *scope, bool all) {
+    (void)cth_mutex_lock(&scope->mutex);
+    cth__job *job = scope->over != NULL ? scope->over : all ? scope->live : NULL;
+    if (job != NULL) {
+        cth__job_unlink(scope, job);
+    }
+    (void)cth_mutex_unlock(&scope->mutex);
+    return job;
+}
+
+/* Wait for a job that was taken out, and free it. False in the child of a fork that its task has
+   made in the calling thread. */
+static bool cth__job_reap(cth_scope *scope, cth__job *job) {
+    const cth_status status = job->thread != NULL ? cth_thread_join(job->thread, NULL)
+                                                  : cth_future_result(job->future, NULL);
+    if (cth__scope_of_parent(scope)) {
+        return false;
+    }
+    // A task that the executor has dropped did not call cth__job_end; nor did one that was taken
+    // back by cth_future_cancel, which is no error.
+    if (!job->over && status != CTH_OK && status != CTH_CANCELLED) {
+        (void)cth_scope_fail(scope, status, cth_future_error(job->future));
+    }
+    cth_thread_release(job->thread);
+    cth_future_release(job->future);
+    cth__free(job);
+    return true;
+}
+
+/* A job for a task or thread about to be started. */
+static cth_status cth__job_new(cth_scope *scope, size_t size, cth__job **out) {
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    if (scope->owner == 0) {
+        return CTH_INVALID;
+    }
+    if (cth__scope_of_parent(scope)) {
+        return CTH_FORKED;
+    }
+    if (cth_cancel_status(&scope->token) != CTH_OK) {
+        (void)cth_scope_fail(scope, CTH_CANCELLED, NULL);
+        return CTH_CANCELLED;
+    }
+    cth__under under = cth__under_enter(NULL); // their functions have returned: it is not long
+    for (cth__job *job; (job = cth__job_take(scope, false)) != NULL;) {
+        (void)cth__job_reap(scope, job);
+    }
+    cth__under_leave(&under);
+    *out = (cth__job *)cth__alloc(sizeof **out + size, false);
+    if (*out == NULL) {
+        return CTH_NOMEM;
+    }
+    (*out)->scope = scope;
+    return CTH_OK;
+}
+
+/* Whether it was started or not. */
+static cth_status cth__job_started(cth_scope *scope, cth__job *job, cth_status status) {
+    if (status != CTH_OK) {
+        cth__free(job);
+        return status;
+    }
+    (void)cth_mutex_lock(&scope->mutex);
+    cth__job_link(scope, job);
+    (void)cth_mutex_unlock(&scope->mutex);
+    return CTH_OK;
+}
+
+/* The last that a task or thread does in its scope. */
+static cth_status cth__job_end(cth__job *job, cth_status status) {
+    cth_scope *scope = job->scope;
+    if (cth__scope_of_parent(scope)) {
+        return status; // it forked: the mutex may be held by a thread that is not in this process
+    }
+    if (status != CTH_OK) {
+        const char *text = cth_error_text();
+        (void)cth_scope_fail(scope, status, text[0] != '\0' ? text : NULL);
+    }
+    (void)cth_mutex_lock(&scope->mutex);
+    const bool linked = job->linked;
+    if (linked) {
+        cth__job_unlink(scope, job);
+    }
+    job->over = true;
+    if (linked) {
+        cth__job_link(scope, job);
+    }
+    (void)cth_mutex_unlock(&scope->mutex);
+    return status;
+}
+
+static cth_status cth__job_task(void *arg, void *result) {
+    cth__job *job = *(cth__job **)arg;
+    const cth_status status = cth_cancel_status(&job->scope->token);
+    return cth__job_end(job, status == CTH_OK ? job->task(job->bytes, result) : status);
+}
+
+static cth_status cth__job_thread(void *arg) {
+    cth__job *job = (cth__job *)arg;
+    const cth_status status = cth_cancel_status(&job->scope->token);
+    (void)cth__job_end(job, status == CTH_OK ? job->fn(job->arg) : status);
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_scope_begin(cth_scope *scope, cth_executor *executor, cth_time deadline) {
+    static const cth_scope fresh = {.owner = 0};
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    if (deadline < 0) {
+        return CTH_INVALID;
+    }
+    *scope = fresh;
+    (void)cth_cancel_init(&scope->token, self->token, deadline); // can no longer fail
+    scope->outer = self->token;
+    scope->executor = executor;
+    scope->owner = self->me;
+    scope->generation = cth__g.generation;
+    self->token = &scope->token;
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_scope_submit(cth_scope *scope,
+                                    cth_future **out,
+                                    cth_task_fn fn,
+                                    const void *arg,
+                                    size_t arg_size,
+                                    size_t result_size) {
+    if (fn == NULL || arg_size > SIZE_MAX / 4 || scope->executor == NULL) {
+        return CTH_INVALID;
+    }
+    cth__job *job;
+    cth_status status = cth__job_new(scope, arg_size, &job);
+    if (status != CTH_OK) {
+        return status;
+    }
+    cth__copy(job->bytes, arg, arg_size);
+    job->task = fn;
+    cth__under under = cth__under_enter(&scope->token);
+    // Two steps, for the job may be over before the future is in it.
+    cth_future *future = NULL;
+    status = cth_submit(scope->executor, &future, cth__job_task, &job, sizeof job, result_size);
+    cth__under_leave(&under);
+    job->future = future;
+    if (status == CTH_OK && out != NULL) {
+        *out = cth_future_retain(future);
+    }
+    return cth__job_started(scope, job, status);
+}
+
+CTH_API cth_status cth_scope_spawn(cth_scope *scope,
+                                   cth_thread_fn fn,
+                                   void *arg,
+                                   const cth_thread_desc *desc) {
+    cth_thread_desc own = {.cancel = NULL};
+    if (desc != NULL) {
+        own = *desc;
+    }
+    if (fn == NULL || own.cancel != NULL) {
+        return CTH_INVALID;
+    }
+    cth__job *job;
+    cth_status status = cth__job_new(scope, 0, &job);
+    if (status != CTH_OK) {
+        return status;
+    }
+    job->fn = fn;
+    job->arg = arg;
+    own.cancel = &scope->token;
+    status = cth_thread_spawn(&job->thread, cth__job_thread, job, &own);
+    return cth__job_started(scope, job, status);
+}
+
+CTH_API cth_status cth_scope_fail(cth_scope *scope, cth_status status, const char *text) {
+    if (status == CTH_OK) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    if (cth__scope_of_parent(scope)) {
+        return CTH_FORKED;
+    }
+    (void)cth_mutex_lock(&scope->mutex);
+    const bool first = scope->status == CTH_OK;
+    if (first) {
+        scope->status = status;
+        (void)snprintf(scope->error, sizeof scope->error, "%s",
+                       text != NULL ? text : cth_status_text(status));
+    }
+    (void)cth_mutex_unlock(&scope->mutex);
+    return first ? cth_cancel_request(&scope->token, cth_status_text(status)) : CTH_OK;
+}
+
+CTH_API cth_status cth_scope_end(cth_scope *scope) {
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    if (scope->owner != self->me) {
+        return CTH_NOT_OWNER;
+    }
+    if (self->token != &scope->token) {
+        return CTH_INVALID;
+    }
+    self->token = NULL; // not cancelled any more: they use what is the caller's
+    bool forked = cth__scope_of_parent(scope);
+    for (cth__job *job; !forked && (job = cth__job_take(scope, true)) != NULL;) {
+        forked = !cth__job_reap(scope, job);
+    }
+    if (forked) {
+        scope->token.child = NULL; // of scopes in threads that are not in this process
+    } else if (scope->status == CTH_CANCELLED && cth_cancel_reason(&scope->token) == cth__expired) {
+        scope->status = CTH_TIMEDOUT;
+        (void)snprintf(scope->error, sizeof scope->error, "%s", cth_status_text(CTH_TIMEDOUT));
+    }
+    const cth_status status = cth_cancel_destroy(&scope->token);
+    if (status != CTH_OK) {
+        self->token = &scope->token;
+        return status;
+    }
+    self->token = scope->outer;
+    scope->owner = 0;
+    if (!forked && scope->status != CTH_OK) {
+        memcpy(self->error, scope->error, sizeof self->error);
+    }
+    return forked ? CTH_FORKED : scope->status;
+}
+
+CTH_API bool cth__group_open(cth_scope *scope,
+                             cth_executor *executor,
+                             cth_time deadline,
+                             cth_status *status) {
+    if (scope->done) {
+        return false;
+    }
+    *status = cth_scope_begin(scope, executor, deadline);
+    scope->out = status;
+    return *status == CTH_OK;
+}
+
+CTH_API void cth__group_close(cth_scope *scope) {
+    if (scope->owner == 0) {
+        return;
+    }
+    const cth_status status = cth_scope_end(scope);
+    if (scope->owner != 0) {
+        cth__panic_status("end of CTH_SCOPE", status);
+    }
+    if (status != CTH_OK) {
+        *scope->out = status;
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:main
+
+   A list under a mutex. `ready` and the descriptor change with it, under the mutex: set by the
+   first that is posted, cleared when the owner takes the last one out, before it runs it.
+   ---------------------------------------------------------------------------------------------- */
+
+typedef struct cth__post {
+    struct cth__post *next;
+    cth_main_fn fn;
+    max_align_t bytes[]; // its argument
+} cth__post;
+
+/* Under the mutex: show whether there is something for the owner. */
+static void cth__main_show(cth_main *main) {
+    const bool ready = main->count != 0 || main->stopped;
+    if (ready == cth_event_is_set(&main->ready)) {
+        return;
+    }
+    (void)(ready ? cth_event_set(&main->ready) : cth_event_clear(&main->ready));
+    if (main->fd >= 0) {
+        cth__os_bell(main->fd, ready);
+    }
+}
+
+/* Why the calling thread may not use it. */
+static cth_status cth__main_check(const cth_main *main, bool owner) {
+    cth__self *self = cth__self_get();
+    return self == NULL                            ? CTH_NOMEM
+           : main->generation != cth__g.generation ? CTH_FORKED
+           : owner && main->owner != self->me      ? CTH_NOT_OWNER
+                                                   : CTH_OK;
+}
+
+/* Run what is there. CTH_SHUTDOWN when it is stopped and nothing is left. */
+static cth_status cth__main_some(cth_main *main) {
+    cth__self *self = cth__tls;
+    char error[sizeof self->error];
+    (void)cth_mutex_lock(&main->mutex);
+    for (size_t left = main->count; left > 0 && main->count > 0; left--) {
+        cth__post *post = main->first;
+        main->first = post->next;
+        main->count--;
+        cth__main_show(main);
+        (void)cth_mutex_unlock(&main->mutex);
+        memcpy(error, self->error, sizeof error);
+        self->error[0] = '\0';
+        main->running++;
+        const cth_status status = post->fn(post->bytes);
+        main->running--;
+        if (main->generation != cth__g.generation) {
+            return CTH_FORKED; // the mutex may be held by a thread that is not in this process
+        }
+        if (status != CTH_OK) {
+            cth__hook_call(self->thread, status,
+                           self->error[0] != '\0' ? self->error : cth_status_text(status));
+        }
+        memcpy(self->error, error, sizeof error);
+        cth__free(post);
+        (void)cth_mutex_lock(&main->mutex);
+    }
+    const bool over = main->stopped && main->count == 0;
+    if (main->count != 0 && main->fd >= 0) {
+        cth__os_bell(main->fd, true); // an edge, for epoll: there is more
+    }
+    (void)cth_mutex_unlock(&main->mutex);
+    return over ? CTH_SHUTDOWN : CTH_OK;
+}
+
+CTH_API cth_status cth_main_init(cth_main *main) {
+    static const cth_main fresh = {.fd = -1};
+    cth__self *self = cth__self_get();
+    if (self == NULL) {
+        return CTH_NOMEM;
+    }
+    *main = fresh;
+    main->owner = self->me;
+    main->generation = cth__g.generation;
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_main_post(cth_main *main, cth_main_fn fn, const void *arg, size_t size) {
+    if (fn == NULL || size > SIZE_MAX / 4) {
+        return CTH_INVALID;
+    }
+    const cth_status status = cth__main_check(main, false);
+    if (status != CTH_OK) {
+        return status;
+    }
+    cth__post *post = (cth__post *)cth__alloc(sizeof *post + size, false);
+    if (post == NULL) {
+        return CTH_NOMEM;
+    }
+    post->fn = fn;
+    cth__copy(post->bytes, arg, size);
+    (void)cth_mutex_lock(&main->mutex);
+    if (main->stopped) {
+        (void)cth_mutex_unlock(&main->mutex);
+        cth__free(post);
+        return CTH_SHUTDOWN;
+    }
+    *(main->count != 0 ? &main->last->next : &main->first) = post;
+    main->last = post;
+    main->count++;
+    cth__main_show(main);
+    (void)cth_mutex_unlock(&main->mutex);
+    return CTH_OK;
+}
+
+CTH_API cth_status cth_main_run(cth_main *main) {
+    return cth_main_run_until(main, CTH_FOREVER);
+}
+
+CTH_API cth_status cth_main_run_until(cth_main *main, cth_time deadline) {
+    cth_status status = cth__main_check(main, true);
+    if (status == CTH_OK && deadline < 0) {
+        status = CTH_INVALID;
+    }
+    while (status == CTH_OK) {
+        status = cth__main_some(main);
+        if (status == CTH_OK) {
+            status = cth_event_wait_until(&main->ready, deadline);
+        }
+        if (status == CTH_OK) { // while others post all the time, nobody waits
+            status = cth_cancel_status(NULL);
+        }
+        if (status == CTH_OK && cth__passed(deadline)) {
+            status = CTH_TIMEDOUT;
+        }
+    }
+    return status == CTH_SHUTDOWN ? CTH_OK : status;
+}
+
+CTH_API cth_status cth_main_drain(cth_main *main) {
+    const cth_status status = cth__main_check(main, true);
+    return status == CTH_OK ? cth__main_some(main) : status;
+}
+
+CTH_API cth_status cth_main_stop(cth_main *main) {
+    const cth_status status = cth__main_check(main, false);
+    if (status == CTH_OK) {
+        (void)cth_mutex_lock(&main->mutex);
+        main->stopped = true;
+        cth__main_show(main);
+        (void)cth_mutex_unlock(&main->mutex);
+    }
+    return status;
+}
+
+CTH_API bool cth_main_is_owner(const cth_main *main) {
+    return cth__me != 0 && main->owner == cth__me;
+}
+
+CTH_API void cth_assert_on(const cth_main *main) {
+    if (!cth_main_is_owner(main)) {
+        char text[CTH_THREAD_NAME_MAX + 80];
+        (void)snprintf(text, sizeof text,
+                       "cth_assert_on: thread %s does what only the owner may do",
+                       cth_thread_name(cth_thread_current()));
+        cth__panic(text);
+    }
+}
+
+CTH_API cth_event *cth_main_event(cth_main *main) {
+    return &main->ready;
+}
+
+CTH_API cth_status cth_main_fd(cth_main *main, int *fd) {
+    cth_status status = cth__main_check(main, false);
+#  ifdef CTHREADS_SIM
+    status = status == CTH_OK ? CTH_UNSUPPORTED : status; // nothing would wake a poll there
+#  endif
+    if (status != CTH_OK) {
+        return status;
+    }
+    (void)cth_mutex_lock(&main->mutex);
+    if (main->fd < 0) {
+        main->fd = cth__os_bell_open();
+        if (main->fd < 0) {
+            status = CTH_AGAIN;
+        } else if (cth_event_is_set(&main->ready)) {
+            cth__os_bell(main->fd, true);
+        }
+    }
+    *fd = main->fd;
+    (void)cth_mutex_unlock(&main->mutex);
+    return status;
+}
+
+CTH_API cth_status cth_main_destroy(cth_main *main) {
+    cth_status status = cth__main_check(main, true);
+    if (status == CTH_OK) {
+        status = main->running != 0 ? CTH_BUSY : cth_event_destroy(&main->ready);
+    }
+    if (status != CTH_OK) {
+        return status;
+    }
+    for (; main->count > 0; main->count--) {
+        cth__post *post = main->first;
+        main->first = post->next;
+        cth__free(post);
+    }
+    if (main->fd >= 0) {
+        cth__os_bell_close(main->fd);
+    }
+    main->fd = -1;
+    main->owner = 0;
+    main->stopped = true; // what comes too late, although it must not, is refused
+    return CTH_OK;
+}
+
+/* -------------------------------------------------------------------------------------------------
+   >>impl:progress
+
+   `fresh` counts until it reaches `look`; whoever makes it do so moves the units to `count`, looks
+   at the clock, and guesses how many more make a new look worth while. If another thread does that
+   just now it goes on, unless `fresh` is about to overflow.
+   ---------------------------------------------------------------------------------------------- */
+
+enum { CTH__PROGRESS_WIDTH = 255 };
+#  define CTH__PROGRESS_FULL (UINT32_C(1) << 31) // units that must not stay in `fresh`
+
+/* Minutes and seconds, and hours if there are any. */
+static void cth__span_text(char text[24], double seconds) {
+    const long s = seconds < 1e9 ? (long)seconds : 1000000000;
+    if (s >= 3600) {
+        (void)snprintf(text, 24, "%ld:%02ld:%02ld", s / 3600, s / 60 % 60, s % 60);
+    } else {
+        (void)snprintf(text, 24, "%02ld:%02ld", s / 60, s % 60);
+    }
+}
+
+/* Under the mutex: draw the line, with one write. */
+static void cth__progress_draw(cth_progress *progress, cth_time now, bool last) {
+    static const char units[] = " kMGTPE";
+    const cth_progress_desc *desc = &progress->desc;
+    const double done = (double)progress->count;
+    const double total = (double)desc->total;
+    const double seconds = (double)(now - progress->began) / 1e9;
+    char line[2 * CTH__PROGRESS_WIDTH + 4], right[160], spent[24], left[24] = "?", rate[24] = "?";
+    cth__span_text(spent, seconds);
+    if (progress->count != 0 && seconds > 0) {
+        double r = done / seconds;
+        const char *unit = units;
+        while (r >= 999.5 && unit[1] != '\0') {
+            r /= 1000;
+            unit++;
+        }
+        (void)snprintf(rate, sizeof rate, "%.*f%.*s",
+                       r < 10    ? 2
+                       : r < 100 ? 1
+                                 : 0,
+                       r, unit == units ? 0 : 1, unit);
+        cth__span_text(left, done < total ? (total - done) / done * seconds : 0);
+    }
+    const char *label = desc->label != NULL ? desc->label : "";
+    const char *colon = desc->label != NULL ? ": " : "";
+    uint32_t width = desc->width != 0 ? desc->width : cth__os_columns(desc->fd);
+    width = width == 0 ? 80 : width < 20 ? 20 : width;
+    width = width < CTH__PROGRESS_WIDTH ? width - 1 : CTH__PROGRESS_WIDTH - 1; // no line feed
+    int used; // of the line, without its '\r'
+    if (desc->total == 0) {
+        used = snprintf(line, sizeof line, "\r%.200s%s%llu [%s, %s/s]", label, colon,
+                        (unsigned long long)progress->count, spent, rate);
+    } else {
+        (void)snprintf(right, sizeof right, " %llu/%llu [%s<%s, %s/s]",
+                       (unsigned long long)progress->count, (unsigned long long)desc->total, spent,
+                       left, rate);
+        const double part = done < total ? done / total : 1;
+        used = snprintf(line, sizeof line, "\r%.200s%s%3d%%", label, colon, (int)(part * 100));
+        const int bar = (int)width - (used - 1) - (int)strlen(right) - 2;
+        if (bar >= 3) {
+            line[used++] = '|';
+            memset(line + used, ' ', (size_t)bar);
+            memset(line + used, '#', (size_t)(part * bar));
+            used += bar;
+            line[used++] = '|';
+        }
+        used += snprintf(line + used, sizeof line - (size_t)used, "%s", right);
+    }
+    uint32_t size = (uint32_t)used < width + 1 ? (uint32_t)used : width + 1;
+    const uint32_t columns = size - 1;
+    while (size <= progress->drawn_at && size <= width) {
+        line[size++] = ' '; // over what is left of a longer line
+    }
+    if (last) {
+        line[size++] = '\n';
+    }
+    cth__os_write(desc->fd, line, size);
+    progress->drawn_at = columns;
+    progress->drawn = now;
+}
+
+/* Under the mutex: count what is in `fresh`, and return it. */
+static uint32_t cth__progress_fold(cth_progress *progress) {
+    // relaxed: a number; what was done for it is not handed over by it
+    const uint32_t fresh = cth__swap(&progress->fresh, 0, relaxed);
+    progress->count += fresh;
+    return fresh;
+}
+
+CTH_API CTH__NOINLINE void cth__progress_look(cth_progress *progress, uint32_t more) {
+    // relaxed: a hint, too great only when it has stood there for long.
+    const bool full = cth__load(&progress->fresh, relaxed) >= CTH__PROGRESS_FULL;
+    if (progress->generation != cth__g.generation ||
+        (more != 0 || full ? cth_mutex_lock(&progress->mutex)
+                           : cth_mutex_try_lock(&progress->mutex)) != CTH_OK) {
+        return;
+    }
+    uint64_t next = CTH__PROGRESS_FULL / 2;
+    const uint64_t fresh = cth__progress_fold(progress);
+    progress->count += more;
+    if (progress->shown && !progress->ended) {
+        const cth_time now = cth__clock();
+        const cth_time span = now - progress->looked;
+        if (fresh != 0) { // as many as come in 50 ms, but not much more than came so far
+            const double factor = span > CTH_MS(25) ? (double)CTH_MS(50) / (double)span : 2;
+            const double most = (double)fresh * factor;
+            next = most < 1 ? 1 : most < (double)next ? (uint64_t)most : next;
+        }
+        progress->looked = now;
+        if (now - progress->drawn >= CTH_MS(100)) {
+            cth__progress_draw(progress, now, false);
+        }
+    }
+    // relaxed: a hint when to come back.
+    cth__store(&progress->look, (uint32_t)next, relaxed);
+    (void)cth_mutex_unlock(&progress->mutex);
+}
+
+CTH_API cth_status cth_progress_init(cth_progress *progress, const cth_progress_desc *desc) {
+    static const cth_progress fresh = {.drawn_at = 0};
+    if (desc != NULL && (desc->fd < 0 || desc->width > CTH__PROGRESS_WIDTH)) {
+        return CTH_INVALID;
+    }
+    if (cth__self_get() == NULL) {
+        return CTH_NOMEM;
+    }
+    *progress = fresh;
+    if (desc != NULL) {
+        progress->desc = *desc;
+    }
+    if (progress->desc.fd == 0) {
+        progress->desc.fd = 2;
+    }
+    progress->generation = cth__g.generation;
+    progress->shown = progress->desc.always || cth__os_columns(progress->desc.fd) != 0;
+    progress->began = progress->looked = cth__clock();
+    // relaxed: not shared yet.
+    cth__store(&progress->look, progress->shown ? 1 : CTH__PROGRESS_FULL / 2, relaxed);
+    if (progress->shown) {
+        cth__progress_draw(progress, progress->began, false);
+    }
+    return CTH_OK;
+}
+
+CTH_API uint64_t cth_progress_count(cth_progress *progress) {
+    if (progress->generation == cth__g.generation && cth_mutex_lock(&progress->mutex) == CTH_OK) {
+        (void)cth__progress_fold(progress);
+        const uint64_t count = progress->count;
+        (void)cth_mutex_unlock(&progress->mutex);
+        return count;
+    }
+    return progress->count;
+}
+
+CTH_API void cth_progress_finish(cth_progress *progress) {
+    if (progress->generation == cth__g.generation && cth_mutex_lock(&progress->mutex) == CTH_OK) {
+        (void)cth__progress_fold(progress);
+        if (progress->shown && !progress->ended) {
+            cth__progress_draw(progress, cth__clock(), true);
+        }
+        progress->ended = true;
+        (void)cth_mutex_unlock(&progress->mutex);
+    }
 }
 
 #endif /* implementation */

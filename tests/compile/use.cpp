@@ -129,6 +129,43 @@ static bool tasks() {
     return got == 6 && twice[0] + twice[1] + twice[2] == 12;
 }
 
+static cth_status adds_to_total(void *arg) {
+    total += *static_cast<int *>(arg);
+    return CTH_OK;
+}
+
+/* A task and a thread in a scope, functions posted to this thread, and a progress of it all. */
+static bool scoped_work() {
+    cth_executor *pool;
+    cth_scope scope;
+    cth_main ui;
+    cth_progress progress;
+    cth_progress_desc desc = {};
+    cth_future *future = NULL;
+    int seven = 7, got = 0, before = total;
+    desc.total = 2;
+    if (cth_executor_create(&pool, NULL) != CTH_OK || cth_main_init(&ui) != CTH_OK ||
+        cth_progress_init(&progress, &desc) != CTH_OK ||
+        cth_scope_begin(&scope, pool, CTH_FOREVER) != CTH_OK ||
+        cth_scope_submit(&scope, &future, doubles, &seven, sizeof seven, sizeof(int)) != CTH_OK ||
+        cth_scope_spawn(&scope, first, NULL, NULL) != CTH_OK || cth_scope_end(&scope) != CTH_OK ||
+        cth_future_try_result(future, &got) != CTH_OK || got != 14) {
+        return false;
+    }
+    cth_assert_on(&ui);
+    cth_progress_add(&progress, 2);
+    cth_progress_finish(&progress);
+    if (cth_main_post(&ui, adds_to_total, &seven, sizeof seven) != CTH_OK ||
+        cth_main_stop(&ui) != CTH_OK || cth_main_run(&ui) != CTH_OK || total != before + 7 ||
+        cth_main_destroy(&ui) != CTH_OK || cth_progress_count(&progress) != 2) {
+        return false;
+    }
+    total = before;
+    cth_future_release(future);
+    cth_executor_release(pool);
+    return true;
+}
+
 static cth_status adds(void *, size_t from, size_t to, void *acc) {
     for (size_t i = from; i < to; i++) {
         *static_cast<size_t *>(acc) += i;
@@ -291,7 +328,7 @@ int main(int argc, char **argv) {
         return 1;
     }
 
-    if (!messages() || !tasks() || !more_tasks() || !processes() || !parallel()) {
+    if (!messages() || !tasks() || !more_tasks() || !processes() || !parallel() || !scoped_work()) {
         return 10;
     }
 

@@ -16,6 +16,7 @@ failure to stderr, or does not end.
 """
 
 import argparse
+import collections
 import functools
 import os
 import re
@@ -543,6 +544,18 @@ def queue_handover(run):
     run.exactly("100 squares, sum 328350")
 
 
+@entry("python_threading/d6_main_thread_rule", shows=lambda lines: "-1:" in lines[0])
+def main_thread_rule(run):
+    steps = {}
+    for line in run.lines[:-1]:
+        match = re.fullmatch(r"(Thread-[123]): step ([123]) of 3", line)
+        need(match, "unexpected line %r" % line)
+        steps.setdefault(match[1], []).append(match[2])
+    need(sorted(steps.values()) == 3 * [["1", "2", "3"]], "the updates came as %s" % steps)
+    need(run.lines[-1] == "MainThread drew 9 updates", "updates are missing")
+    run.at_least(0.06)
+
+
 @entry("python_threading/d6_thread_names")
 def thread_names(run):
     need(run.lines[0] == "[MainThread] start" and run.lines[-1] == "[MainThread] end",
@@ -725,6 +738,39 @@ def simulated_bank(run):
                     for how in ("random: 1000 schedules pass", "priorities: 1000 schedules pass",
                                 "exhaustive: all schedules pass, complete")],
          "the right forms did not pass")
+
+
+def counted_files(exe):
+    """The count of real files is that of another implementation, whatever their size."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    files = [os.path.join(folder, "check.py"), os.path.join(folder, "..", "..", "cthreads.h")]
+    words = []
+    for name in files:
+        with open(name, encoding="ascii") as file:
+            words += [word.lower() for word in re.findall(r"[A-Za-z]+", file.read())]
+    done = subprocess.run([exe] + files, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=REAL_LIMIT)
+    need(done.returncode == 0 and done.stderr == "", "it fails, or draws into a pipe")
+    lines = done.stdout.splitlines()
+    need(lines[0] == "%d words, %d different" % (len(words), len(set(words))), lines[0])
+    often = sorted((-n, word) for word, n in collections.Counter(words).items())[:10]
+    need(lines[1:] == ["%6d %s" % (-n, word) for n, word in often], "the most frequent differ")
+    done = subprocess.run([exe, "no such file"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, timeout=REAL_LIMIT)
+    need(done.returncode != 0 and "cannot read no such file" in done.stderr, "no error")
+
+
+@entry("beyond/word_count", also=counted_files)
+def word_count(run):
+    need(run.lines[0] == "20000 words, 40 different", run.lines[0])
+    counts = [int(line.split()[0]) for line in run.lines[1:]]
+    need(len(counts) == 10 and counts == sorted(counts, reverse=True), "not the most frequent ten")
+
+
+@entry("beyond/crawler")
+def crawler(run):
+    run.exactly(*["/%d: 2 links" % i for i in range(40)] + ["40 pages, 80 links"])
+    run.at_least(0.19)  # 40 requests, 5 ms apart
 
 
 LOG_COUNTS = r"(\d+) info, (\d+) warnings, (\d+) errors"
