@@ -712,6 +712,71 @@ def timeouts(run):
     run.at_least(0.4)
 
 
+# ---- CPUs, bounds, dumps, shutdown -------------------------------------------------------------
+
+
+@entry("python_multithreading/b7_cpu_or_io", sim_args=["100"])
+def cpu_or_io(run):
+    need(run.lines[0] == "workers  computing   waiting" and len(run.lines) == 4, "no table")
+    for line in run.lines[1:]:
+        row = re.fullmatch(r" *(\d+) +\d+\.\d\d s +(\d+\.\d\d) s", line)
+        need(row, "no row: %r" % line)
+        rounds = -(-16 // int(row[1]))  # each of 50 ms
+        need(float(row[2]) >= 0.05 * rounds - 0.006, "%r: too early" % line)
+
+
+@entry("python_threads/c10_gil", sim_args=["2000"])
+def all_cpus(run):
+    need(len(run.lines) == 3, "three lines")
+    for line in run.lines[:2]:
+        need(re.fullmatch(r"\d+ thread\(s\): %d primes in \d+\.\d\d s"
+                          % (303 if run.sim else 78498), line), "a wrong count: %r" % line)
+    need(re.fullmatch(r"speed-up: \d+\.\d", run.lines[2]), "no speed-up")
+
+
+@entry("python_threads/c11_deadlock_simulator", explores=True)
+def reported_deadlock(run):
+    text = "\n".join(run.lines)
+    for lock in "AB":
+        need(re.search(r'waits for mutex "Lock %s", held by Thread-' % lock, text), "not reported")
+    need(run.lines[-2:] == ["A-B and B-A: deadlock", "CTH_WITH_ALL: 1000 schedules pass"],
+         "not found, or found where there is none")
+
+
+@entry("python_threading/d6_bounded_executor")
+def bounded_executor(run):
+    found = re.fullmatch(r"50 requests, never more than (\d+) at a time", "\n".join(run.lines))
+    need(found and 1 <= int(found[1]) <= 8, "not bounded")
+    need(not run.sim or found[1] == "8", "never eight")
+
+
+@entry("python_threading/d6_dump_threads")
+def dump_threads(run):
+    need(run.lines[0] == "on demand: MainThread" and run.lines[-1] == "done", "begin and end")
+    hang = ["it hangs: MainThread, saver: has the lock, loader: wants the lock",
+            "it hangs: MainThread, loader: wants the lock, saver: has the lock"]
+    need(run.lines[1:-1] in [hang[:1], hang[1:]], "the hang was not shown")
+    run.at_least(1)
+
+
+@entry("threading_and_synchronization/e16_clean_shutdown")
+def clean_shutdown(run):
+    found = re.fullmatch(r"accepted (\d+), finished (\d+)", "\n".join(run.lines))
+    need(found and found[1] == found[2] and int(found[1]) > 0, "accepted work was lost")
+    run.at_least(0.3)
+
+
+@entry("threading_and_synchronization/e16_monitor",
+       normal=lambda text: re.sub(r"[\d.]+ (switches|ms)", r"N \1", text))
+def monitor(run):
+    for line in run.lines[:3]:
+        need(re.fullmatch(r"\d+ threads, \d+ in the queue, \d+ switches", line), "no state")
+    ends = [re.fullmatch(r"worker-\d: (\d+) items, \d+\.\d ms on a CPU", line)
+            for line in run.lines[3:]]
+    need(len(ends) == 2 and all(ends) and sum(int(end[1]) for end in ends) == 40, "items lost")
+    run.at_least(0.4)
+
+
 # ---- beyond ------------------------------------------------------------------------------------
 
 
