@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <time.h>
 #ifdef __GLIBC__
 #  include <malloc.h>
 #endif
@@ -31,6 +31,7 @@ enum {
     ROW_AWAY,
     ROW_LIFE,
     ROW_MEMORY,
+    ROW_IDLE,
     ROW_SIZES,
     SIZES = 6,
     ROW_COUNT = ROW_SIZES + SIZES,
@@ -46,6 +47,10 @@ static bench_row rows[ROW_COUNT] = {
     [ROW_MEMORY] = {.name = "memory of an idle pool, without stacks",
                     .unit = "bytes",
                     .once = true},
+    [ROW_IDLE] = {.name = "CPU time of an idle pool, in the second after its last task",
+                  .unit = "us",
+                  .seconds = 1,
+                  .once = true},
     [ROW_SIZES] = {.name = "tasks of 10 ns each", .work_ns = 10},
     {.name = "tasks of 100 ns each", .work_ns = 100},
     {.name = "tasks of 1 us each", .work_ns = 1000},
@@ -88,14 +93,15 @@ static bench_sample measure_life(const exec_peer *peer, const bench_row *row) {
     return sample;
 }
 
-/* Bytes the process has from malloc. */
+/* Bytes the process has from malloc; 0 where that cannot be told. */
 static size_t memory_used(void) {
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+#ifdef __GLIBC__
+#  if __GLIBC_PREREQ(2, 33)
     const struct mallinfo2 info = mallinfo2();
     return info.uordblks + info.hblkhd;
-#else
-    return 0;
+#  endif
 #endif
+    return 0;
 }
 
 /* Has the pool twice: what stays after its first life is not its own. */
@@ -112,6 +118,19 @@ static double measure_memory(const exec_peer *peer, exec_load *load) {
         bench_sleep(0.01);
     }
     return used;
+}
+
+/* Microseconds for each second. */
+static double measure_idle(const exec_peer *peer, exec_load *load, const bench_row *row) {
+    struct timespec before, after;
+    load->steps = bench_work_steps(&rows[ROW_SIZES + 4]);
+    check_flood(peer, load, 64);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+    bench_sleep(bench_seconds(row));
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+    return ((double)(after.tv_sec - before.tv_sec) * 1e6 +
+            (double)(after.tv_nsec - before.tv_nsec) / 1e3) /
+           bench_seconds(row);
 }
 
 bench_sample exec_measure(const exec_peer *peer, const bench_row *row) {
@@ -134,6 +153,8 @@ bench_sample exec_measure(const exec_peer *peer, const bench_row *row) {
         ask(trips, TRIPS);
         BENCH_LOOP(sample.value, row, 1, ask(trips, TRIPS));
         sample.value /= TRIPS;
+    } else if (i == ROW_IDLE) {
+        sample.value = measure_idle(peer, &load, row);
     } else {
         const size_t most = (size_t)1e8 / (row->work_ns + 1000);
         const size_t tasks = i == ROW_FLOOD ? FLOOD : most;

@@ -15,7 +15,7 @@ typedef struct par_board {
 typedef struct par_peer {
     const char *name;
     bench_kind kind;
-    void (*start)(int workers); /* the calling thread, which waits, is one of them */
+    void (*start)(int workers); /* so many threads work, the calling one among them or not */
     void (*stop)(void);
 
     /* The Fibonacci number: each call whose n is 2 or more forks one of its two, and joins it. */

@@ -8,7 +8,7 @@
    then each gives a wrong answer, which bench_parallel would see. */
 #ifdef BENCH_HAVE_KIT_PARALLEL
 
-/* An executor with so many workers, the calling thread among them. */
+/* So many threads work: the calling one counts if it does. */
 static void kit_start(int workers) {
     (void)workers;
 }

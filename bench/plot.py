@@ -33,7 +33,7 @@ class Styles:
                 style = f"lw 3.5 lc rgb '#d00000' pt 7 ps 0.6 dt {self.kits}"
             else:
                 color = COLORS[(len(self.peers) - self.kits) % len(COLORS)]
-                style = f"lw 1.5 lc rgb '{color}' pt 6 ps 0.4"
+                style = f"lw 1.5 lc rgb '{color}' pt 7 ps 0.4"
             self.peers[peer] = style
         return self.peers[peer]
 
@@ -50,17 +50,34 @@ def curves_of(rows, value):
 
 
 def panel(title, curves, styles, extra=()):
-    """The gnuplot commands of one panel."""
+    """The gnuplot commands of one panel; its curves have no titles, see legend()."""
     lines, plots = [f"set title {quoted(title)}"], list(extra)
     for peer, (kind, points) in curves.items():
         name = f"$data{panel.count}"
         panel.count += 1
         lines += [f"{name} << END"] + [f"{x:g} {y:g}" for x, y in points] + ["END"]
-        plots.append(f"{name} with linespoints {styles.of(peer, kind)} title {quoted(peer)}")
+        plots.append(f"{name} with linespoints {styles.of(peer, kind)} notitle")
     return lines + ["plot " + ", \\\n     ".join(plots)]
 
 
 panel.count = 0
+
+
+def legend(styles, extra):
+    """One more panel, of the height of a line of text, with nothing in it but the titles."""
+    plots = [f"NaN {style} title {quoted(title)}" for title, style in extra.items()]
+    plots += [f"NaN with linespoints {style} title {quoted(peer)}"
+              for peer, style in styles.peers.items()]
+    return ["unset title", "unset xlabel", "unset ylabel", "unset tics", "unset border",
+            "unset grid", "unset logscale", "set xrange [0:1]", "set yrange [0:1]",
+            "set origin 0,0.015", "set size 1,0.11",
+            "set lmargin 1", "set rmargin 1", "set tmargin 0", "set bmargin 0",
+            "set key center center horizontal maxcols 4 samplen 4 font ',10'",
+            "plot " + ", \\\n     ".join(plots)]
+
+
+def place(x, y, width, height):
+    return [f"set origin {x:g},{y:g}", f"set size {width:g},{height:g}"]
 
 
 def speedup(row, result):
@@ -71,38 +88,43 @@ def speedup(row, result):
     return min(serial) / result["median"]
 
 
+IDEAL = "with lines lw 1.5 lc rgb '#999999' dt 2"
+
+
 def draw_speedup(plots, run):
-    styles, commands = Styles(), []
-    commands += ["set multiplot layout 2,2", "set logscale xy 2", "set grid", "set key off",
-                 "set xlabel 'workers'", "set ylabel 'times as fast as one thread'"]
+    styles = Styles()
     workers = sorted({row["x"] for rows in plots.values() for row in rows})
-    commands.append("set xtics (" + ", ".join(f"{w:g}" for w in workers) + ")")
-    commands.append(f"set xrange [{workers[0] / 1.2:g}:{workers[-1] * 1.2:g}]")
-    ideal = f"(x < {run['cpus']} ? x : {run['cpus']}) with lines lw 1 lc rgb '#bbbbbb' dt 2"
+    commands = ["set multiplot", "set grid lc rgb '#dddddd'", "set key off", "set logscale xy 2",
+                "set xlabel 'workers'", "set ylabel 'times as fast as one thread'",
+                "set format y '%.2g'",
+                "set xtics (" + ", ".join(f"{w:g}" for w in workers) + ")",
+                f"set xrange [{workers[0] / 1.2:g}:{workers[-1] * 1.2:g}]"]
+    ideal = f"(x < {run['cpus']} ? x : {run['cpus']}) {IDEAL} notitle"
     for i, (name, rows) in enumerate(plots.items()):
-        if i == 0:
-            commands.append("set key bottom left samplen 2 font ',9'")
-        title = f"{ideal} title 'ideal'" if i == 0 else f"{ideal} notitle"
-        commands += panel(name, curves_of(rows, speedup), styles, [title])
-        commands.append("set key off")
-    return (900, 760), commands + ["unset multiplot"]
+        commands += place(i % 2 * 0.5, 0.57 - i // 2 * 0.43, 0.5, 0.42)
+        commands += panel(name, curves_of(rows, speedup), styles, [ideal])
+    return (900, 860), commands + legend(styles, {"ideal": IDEAL}) + ["unset multiplot"]
 
 
 def draw_task_size(plots, run):
-    styles, commands = Styles(), []
-    commands += ["set logscale xy", "set grid", "set key top left samplen 2 font ',10'",
-                 "set xlabel 'work in a task'", "set ylabel 'time for a task, of one after the other'",
-                 "set xtics ('10 ns' 1e1, '100 ns' 1e2, '1 us' 1e3, '10 us' 1e4, '100 us' 1e5, "
-                 "'1 ms' 1e6)",
-                 "set ytics ('10 ns' 1e1, '100 ns' 1e2, '1 us' 1e3, '10 us' 1e4, '100 us' 1e5, "
-                 "'1 ms' 1e6)",
-                 "set xrange [7:1.5e6]"]
-    extra = ["x / 2 with lines lw 1 lc rgb '#bbbbbb' dt 2 title 'ideal, 2 workers'",
-             "x with lines lw 1 lc rgb '#666666' dt 2 title 'in a loop, no threads'"]
+    styles, workers = Styles(), 2
     (rows,) = plots.values()
-    curves = curves_of(rows, lambda row, result: result["median"])
-    commands += panel("Tasks given to 2 workers", curves, styles, extra)
-    return (800, 600), commands
+    times = ("('10 ns' 1e1, '100 ns' 1e2, '1 us' 1e3, '10 us' 1e4, '100 us' 1e5, '1 ms' 1e6, "
+             "'10 ms' 1e7)")
+    commands = ["set multiplot", "set grid lc rgb '#dddddd'", "set key off",
+                f"set xtics {times}", "set xrange [7:1.5e6]", "set xlabel 'work in a task'",
+                "set logscale xy", f"set ytics {times}", "set ylabel 'time a task'"]
+    commands += place(0, 0.16, 0.5, 0.82)
+    commands += panel(f"Tasks given to {workers} workers",
+                      curves_of(rows, lambda row, result: result["median"]), styles,
+                      [f"x / {workers} {IDEAL} notitle"])
+    commands += ["unset logscale y", "set ytics auto", "set yrange [0:*]",
+                 "set ylabel 'times as fast as without threads'"]
+    commands += place(0.5, 0.16, 0.5, 0.82)
+    commands += panel("The same, against a loop in one thread",
+                      curves_of(rows, lambda row, result: row["x"] / result["median"]), styles,
+                      [f"{workers} {IDEAL} notitle"])
+    return (1000, 560), commands + legend(styles, {"ideal": IDEAL}) + ["unset multiplot"]
 
 
 DRAW = {"parallel": ("speedup.svg", draw_speedup), "executor": ("task_size.svg", draw_task_size)}
@@ -127,8 +149,8 @@ def main():
         (width, height), commands = draw(plots, run)
         to = (file.parent if run["quick"] else args.to) / name
         where = f"{run['cpu']}, {run['cpus']} CPUs, {run['compiler']}, {run['libc']}"
-        script = [f"set terminal svg size {width},{height} dynamic background rgb 'white' "
-                  "font 'sans-serif,12'",
+        script = [f"set terminal svg size {width},{height} dynamic noenhanced "
+                  "background rgb 'white' font 'sans-serif,12'",
                   f"set output {quoted(str(to))}",
                   f"set label 1 {quoted(where)} at screen 0.995,0.008 right font ',8' "
                   "textcolor rgb '#888888'"]
