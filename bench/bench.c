@@ -666,8 +666,8 @@ static void write_json(void) {
     fprintf(to, "\"cpus\": %d,\n  ", bench.cpu_count);
     json_pair(to, "compiler", compiler_name(), ",\n  ");
     json_pair(to, "libc", libc_name(), ",\n  ");
-    fprintf(to, "\"rounds\": %d,\n  \"quick\": %s,\n", bench.rounds,
-            bench.quick ? "true" : "false");
+    fprintf(to, "\"rounds\": %d,\n  \"quick\": %s,\n  \"filtered\": %s,\n", bench.rounds,
+            bench.quick ? "true" : "false", bench.filter != NULL ? "true" : "false");
     fputs("  \"skipped\": [", to);
     for (int i = 0; i < bench.skip_count; i++) {
         fputs(i == 0 ? "{" : ", {", to);

@@ -2,8 +2,8 @@
 """Draw the curves of benchmark runs: plot.py --to DIRECTORY bench_*.json
 
 Reads what the programs wrote with --json, takes the rows that belong to a plot, and has gnuplot
-draw speedup.svg and task_size.svg. Values of a --quick run are drawn beside the JSON files instead,
-so that they do not pass for others.
+draw speedup.svg and task_size.svg. Values of a --quick run, or of one with a filter, are drawn
+beside the JSON files instead, so that they do not pass for those of a run in full.
 """
 import argparse
 import json
@@ -147,7 +147,7 @@ def main():
             continue
         name, draw = DRAW[run["program"]]
         (width, height), commands = draw(plots, run)
-        to = (file.parent if run["quick"] else args.to) / name
+        to = (file.parent if run["quick"] or run["filtered"] else args.to) / name
         where = f"{run['cpu']}, {run['cpus']} CPUs, {run['compiler']}, {run['libc']}"
         script = [f"set terminal svg size {width},{height} dynamic noenhanced "
                   "background rgb 'white' font 'sans-serif,12'",
