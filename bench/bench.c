@@ -18,7 +18,7 @@
 #  include <gnu/libc-version.h>
 #endif
 
-enum { MAX_CASES = 256, MAX_ROUNDS = 99, MAX_SKIPS = 32 };
+enum { MAX_CASES = 512, MAX_ROUNDS = 99, MAX_SKIPS = 32 };
 
 typedef struct result {
     double median, min, max;
@@ -403,6 +403,10 @@ void bench_start(int argc, char **argv, const char *program, const bench_row *ro
     read_cpu_name();
 }
 
+int bench_cpus(void) {
+    return bench.cpu_count;
+}
+
 static bool contains(const char *text, const char *part) {
     const size_t length = strlen(part);
     for (; *text != '\0'; text++) {
@@ -622,6 +626,11 @@ static void json_table(FILE *to, const table *t, bool first) {
     fprintf(to, "%s\n    {", first ? "" : ",");
     json_pair(to, "row", table_name(t, name, sizeof name), ", ");
     json_pair(to, "unit", t->second ? "ratio" : t->row->unit, ", ");
+    if (t->row->plot != NULL) {
+        json_pair(to, "plot", t->row->plot, "");
+        json_number(to, "x", t->row->x);
+        fputs(", ", to);
+    }
     fprintf(to, "\"more_is_better\": %s, \"results\": [", t->second ? "true" : "false");
     for (int i = 0; i < t->count; i++) {
         const bench_case *c = t->lines[i].source;
@@ -657,8 +666,8 @@ static void write_json(void) {
     fprintf(to, "\"cpus\": %d,\n  ", bench.cpu_count);
     json_pair(to, "compiler", compiler_name(), ",\n  ");
     json_pair(to, "libc", libc_name(), ",\n  ");
-    fprintf(to, "\"rounds\": %d,\n  \"quick\": %s,\n", bench.rounds,
-            bench.quick ? "true" : "false");
+    fprintf(to, "\"rounds\": %d,\n  \"quick\": %s,\n  \"filtered\": %s,\n", bench.rounds,
+            bench.quick ? "true" : "false", bench.filter != NULL ? "true" : "false");
     fputs("  \"skipped\": [", to);
     for (int i = 0; i < bench.skip_count; i++) {
         fputs(i == 0 ? "{" : ", {", to);

@@ -59,6 +59,8 @@ typedef struct bench_row {
     size_t capacity;    /* of the channel */
     bool once;          /* measured in one round only, and no ratios: sizes, idle time */
     const char *second; /* name of the second value of each measurement, or NULL; more is better */
+    const char *plot;   /* of which plot.py makes a curve for each peer, or NULL */
+    double x;           /* where the row stands on the curve */
 } bench_row;
 
 typedef struct bench_sample {
@@ -71,6 +73,9 @@ typedef bench_sample (*bench_fn)(const bench_row *row);
 
 /* Read the options and get ready; ends the program after --help and on a wrong option. */
 void bench_start(int argc, char **argv, const char *program, const bench_row *rows, int count);
+
+/* CPUs this program may use. */
+int bench_cpus(void);
 
 /* Add a case to a row. The strings are not copied. */
 void bench_add(int row, const char *peer, bench_kind kind, bench_fn fn);
