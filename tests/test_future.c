@@ -45,7 +45,7 @@ static cth_future *then(cth_future *first, cth_task_fn fn) {
 }
 
 static cth_status doubles(void *arg, void *result) {
-    *(int *)result = 2 * *(int *)arg;
+    *(int *)result = (int)(2 * *(unsigned *)arg); // wraps in long chains
     return CTH_OK;
 }
 

@@ -44,7 +44,7 @@ static cth_status compute(void *arg, void *result) {
     return CTH_OK;
 }
 
-static cth_status wait(void *arg, void *result) {
+static cth_status waits(void *arg, void *result) {
     (void)arg, (void)result;
     check(cth_sleep(CTH_MS(50)));
     atomic_fetch_add(&done, 1);
@@ -72,7 +72,7 @@ int main(int argc, char **argv) {
     puts("workers  computing   waiting");
     for (int i = 0; i < 3; i++) {
         const double computing = seconds(workers[i], compute);
-        const double waiting = seconds(workers[i], wait);
+        const double waiting = seconds(workers[i], waits);
         printf("%7u   %6.2f s  %6.2f s\n", (unsigned)workers[i], computing, waiting);
     }
     return atomic_load(&done) == 2 * 3 * TASKS ? EXIT_SUCCESS : EXIT_FAILURE;
