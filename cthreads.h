@@ -13300,14 +13300,21 @@ CTH_API int cth__select_switch(cth_status *status, cth_case *cases, size_t n, ct
 enum { CTH__TASK_WAITS, CTH__TASK_QUEUED, CTH__TASK_RUNS, CTH__TASK_OVER, CTH__TASK_CANCELLED };
 #  define CTH__EXECUTOR_NAME 40
 
+/* A worker that sleeps; on its stack. */
+typedef struct cth__sleeper {
+    cth_cond wake;
+    struct cth__sleeper *next;
+    bool woken; // it is not among the sleepers any more
+} cth__sleeper;
+
 struct cth_executor {
     cth_mutex mutex; // guards all below but what create has set, and `refs`
-    cth_cond work;   // a task was queued, or it is shut
     cth_cond room;   // a task was taken out of the queue, or it is shut
     cth_cond ended;  // the last worker has ended, or it is shut and no task runs
     cth_future *first, *last;
-    cth__word refs; // of the user, the futures and the workers
-    uint32_t running, settling, idle, alive, started;
+    struct cth__sleeper *sleepers; // workers with nothing to do, the latest first
+    cth__word refs;                // of the user, the futures and the workers
+    uint32_t running, settling, idle, waking, alive, started;
     size_t queued, waiting, peak;
     uint64_t completed, failed, cancelled, dropped;
     bool shut, now;         // takes no more tasks; starts none either
@@ -13450,11 +13457,23 @@ static bool cth__executor_closes(const cth_executor *executor) {
     return (executor->shut || executor->broken != CTH_OK) && executor->waiting == 0;
 }
 
+/* Under the mutex: wake up to `n` workers, those first which have slept least: they may not sleep
+   yet. */
+static void cth__workers_wake(cth_executor *executor, size_t n) {
+    for (; n != 0 && executor->sleepers != NULL; n--) {
+        cth__sleeper *sleeper = executor->sleepers;
+        executor->sleepers = sleeper->next;
+        executor->waking++;
+        sleeper->woken = true;
+        (void)cth_cond_notify(&sleeper->wake, 1);
+    }
+}
+
 /* Under the mutex: one task less waits for another one. */
 static void cth__task_waits_not(cth_executor *executor) {
     executor->waiting--;
     if (cth__executor_closes(executor)) {
-        (void)cth_cond_notify_all(&executor->work);
+        cth__workers_wake(executor, SIZE_MAX);
     }
 }
 
@@ -13558,7 +13577,8 @@ static cth_status cth__task_call(cth_future *future, cth__self *self) {
 
 /* Under the mutex, when something of it has ended: wake those who wait for the end of all. */
 static void cth__executor_rests(cth_executor *executor) {
-    if (executor->alive == 0 || (executor->running == 0 && executor->settling == 0)) {
+    if (executor->shut &&
+        (executor->alive == 0 || (executor->running == 0 && executor->settling == 0))) {
         (void)cth_cond_notify_all(&executor->ended);
     }
 }
@@ -13567,18 +13587,22 @@ static bool cth__executor_rested(const cth_executor *executor) {
     return executor->alive == 0 && executor->running == 0 && executor->settling == 0;
 }
 
-/* Run a task that is not queued any more, with the mutex held, which is let go of. False in the
-   child of a fork that the task has made: then nothing of the executor may be touched. */
+/* Run a task that is not queued any more. The mutex is held, and held again afterwards; meanwhile
+   the caller keeps the executor. False in the child of a fork that the task has made: then nothing
+   of the executor may be touched. */
 static bool cth__task_run(cth_future *future, cth__self *self) {
     cth_executor *executor = future->executor;
     char error[sizeof self->error]; // of the thread that runs it
+    const bool has_error = self->error[0] != '\0';
     cth__task_becomes(future, CTH__TASK_RUNS);
     executor->running++;
     (void)cth_mutex_unlock(&executor->mutex);
     const cth__frame frame = {executor, self->frame, false};
     self->frame = &frame;
-    memcpy(error, self->error, sizeof error);
-    self->error[0] = '\0';
+    if (has_error) {
+        memcpy(error, self->error, sizeof error);
+        self->error[0] = '\0';
+    }
     cth__under under = cth__under_enter(future->token);
     const cth_status status = cth__task_call(future, self);
     cth__under_leave(&under);
@@ -13592,26 +13616,27 @@ static bool cth__task_run(cth_future *future, cth__self *self) {
         cth__task_over(future, CTH__TASK_OVER, status, text);
         executor->running--;
         if (future->callbacks == NULL && !future->watched) {
-            cth__executor_rests(executor);
             (void)cth_mutex_unlock(&executor->mutex);
-            cth__future_unref(future);
+            cth__future_unref(future); // not with the mutex held: it may take its time
+            (void)cth_mutex_lock(&executor->mutex);
         } else {
             executor->settling++;
-            // relaxed: this thread has one by its task.
-            (void)cth__add(&executor->refs, 1, relaxed);
             (void)cth_mutex_unlock(&executor->mutex);
             here = cth__tasks_settle(future);
             if (here) {
                 (void)cth_mutex_lock(&executor->mutex);
                 executor->settling--;
-                cth__executor_rests(executor);
-                (void)cth_mutex_unlock(&executor->mutex);
-                cth__executor_unref(executor);
             }
+        }
+        if (here) {
+            cth__executor_rests(executor);
         }
     }
     self->frame = frame.up;
-    memcpy(self->error, error, sizeof error);
+    self->error[0] = '\0';
+    if (has_error) {
+        memcpy(self->error, error, sizeof error);
+    }
     return here;
 }
 
@@ -13641,7 +13666,11 @@ static cth_status cth__future_help(cth_future *future, cth__self *self, cth_futu
     }
     if (cth__task_state(at) == CTH__TASK_QUEUED) {
         cth__task_unlink(at);
-        return cth__task_run(at, self) ? CTH_OK : CTH_FORKED;
+        if (!cth__task_run(at, self)) {
+            return CTH_FORKED;
+        }
+        (void)cth_mutex_unlock(&executor->mutex);
+        return CTH_OK;
     }
     if (cth__task_state(at) == CTH__TASK_RUNS) {
         if (at != future) {
@@ -14008,9 +14037,12 @@ CTH_API void cth_future_release(cth_future *future) {
 /* -------------------------------------------------------------------------------------------------
    >>impl:executor
 
-   One mutex, one queue. A worker is started when more tasks are queued than idle workers will take;
-   an idle one that was woken counts as idle until it has the mutex, and then takes a task. Workers
-   of an executor that is shut stay while a task waits for another one: that may run elsewhere.
+   One mutex, one queue. A worker is started when more tasks are queued than idle workers will take.
+   One that was woken counts as idle, and as `waking`, until it has the mutex; then it takes tasks
+   until there are none. As many are woken as tasks are queued, and none for a task that one on its
+   way will find. Each sleeps on a condition of its own, so that the one to fall asleep last is the
+   first to be woken. Workers of an executor that is shut stay while a task waits for another one:
+   that may run elsewhere.
 
    A submit that waits for room is woken by who takes a task out of the queue, by a shutdown and by
    the break; one from within a task or worker of this executor does not wait.
@@ -14024,7 +14056,7 @@ static bool cth__executor_empty(cth_executor *executor) {
     }
     executor->first = executor->last = NULL;
     executor->queued = 0;
-    (void)cth_cond_notify_all(&executor->work);
+    cth__workers_wake(executor, SIZE_MAX);
     (void)cth_cond_notify_all(&executor->room);
     (void)cth_mutex_unlock(&executor->mutex);
     return cth__tasks_settle(first);
@@ -14061,15 +14093,17 @@ static cth_status cth__worker_main(void *arg) {
             cth_future *future = executor->first;
             cth__task_unlink(future);
             here = cth__task_run(future, self);
-            if (here) {
-                (void)cth_mutex_lock(&executor->mutex);
-            }
         } else if (cth__executor_closes(executor)) {
             break;
         } else {
+            cth__sleeper sleeper = {.next = executor->sleepers};
+            executor->sleepers = &sleeper;
             executor->idle++;
-            (void)cth_cond_wait(&executor->work, &executor->mutex);
+            while (!sleeper.woken) {
+                (void)cth_cond_wait(&sleeper.wake, &executor->mutex);
+            }
             executor->idle--;
+            executor->waking--;
         }
     }
     if (here && status == CTH_OK && executor->on_end != NULL) {
@@ -14142,8 +14176,8 @@ static void cth__task_enqueue(cth_future *future) {
     if (++executor->queued > executor->peak) {
         executor->peak = executor->queued;
     }
-    if (executor->idle != 0) {
-        (void)cth_cond_notify(&executor->work, 1);
+    if (executor->waking < executor->queued) {
+        cth__workers_wake(executor, 1);
     }
 }
 
@@ -14276,7 +14310,13 @@ static cth_status cth__submit(cth_executor *executor,
         *out = future;
     }
     if (runs) {
-        return cth__task_run(future, self) ? CTH_OK : CTH_FORKED;
+        (void)cth__add(&executor->refs, 1, relaxed); // relaxed: as above; the task may release it
+        if (!cth__task_run(future, self)) {
+            return CTH_FORKED;
+        }
+        (void)cth_mutex_unlock(&executor->mutex);
+        cth__executor_unref(executor);
+        return CTH_OK;
     }
     cth__task_enqueue(future);
     (void)cth_mutex_unlock(&executor->mutex);
@@ -14607,7 +14647,7 @@ static cth_status cth__executor_shut(cth_executor *executor, cth_shutdown how, c
         }
         (void)cth_mutex_lock(&executor->mutex);
     } else {
-        (void)cth_cond_notify_all(&executor->work);
+        cth__workers_wake(executor, SIZE_MAX);
         (void)cth_cond_notify_all(&executor->room);
     }
     // A task runs in a worker, or in a thread that asked for its result.
@@ -14633,7 +14673,7 @@ CTH_API void cth_executor_release(cth_executor *executor) {
     if (executor != NULL && cth__self_get() != NULL && !cth__executor_of_parent(executor)) {
         (void)cth_mutex_lock(&executor->mutex);
         executor->shut = true;
-        (void)cth_cond_notify_all(&executor->work);
+        cth__workers_wake(executor, SIZE_MAX);
         (void)cth_cond_notify_all(&executor->room);
         (void)cth_mutex_unlock(&executor->mutex);
         cth__executor_unref(executor);
