@@ -15603,8 +15603,7 @@ static cth__place *cth__team_enter(cth_team *team, cth__self *self) {
 
 /* A team; `common`: the process's own, which is never freed. NULL when memory is lacking. */
 static cth_team *cth__team_new(const cth_team_desc *desc, bool common) {
-    // relaxed: the CPUs were counted before this thread had its record.
-    uint32_t workers = desc->workers != 0 ? desc->workers : cth__load(&cth__g.cpus, relaxed);
+    uint32_t workers = desc->workers != 0 ? desc->workers : cth__cpus_granted();
     workers = workers < 1 ? 1 : workers > CTH__TEAM_MOST ? CTH__TEAM_MOST : workers;
     const uint32_t places = 2 * workers + CTH__TEAM_CALLERS;
     const size_t size = sizeof(cth_team) + places * sizeof(cth__place);

@@ -16,13 +16,12 @@ NO_UNIT_TEST = {
     "config": "macros for the compiler; tests/compile is their test",
     "sim": "only in the simulator build, so sim_sim.c is its test",
     "atomic": "private wrappers; every other test runs through them",
-    "future": "an executor makes it: test_executor.c is its test",
     "progress": "small, and each program costs time: in test_main.c",
 }
 NO_SIM_TEST = {
     "config": "as above",
     "atomic": "as above",
-    "future": "as above: sim_executor.c",
+    "future": "an executor makes it: sim_executor.c is its test",
     "progress": "as above: sim_main.c",
     "status": "texts, and one text per thread: nothing in it waits",
     "rng": "used by one thread at a time: nothing in it waits",
