@@ -18,6 +18,7 @@ failure to stderr, or does not end.
 import argparse
 import collections
 import functools
+import http.server
 import os
 import re
 import select
@@ -943,7 +944,7 @@ def parallel_sort(run):
 
 
 class Client:
-    """A client of the chat: `nc` where it is installed."""
+    """A client of a server: `nc` where it is installed."""
 
     def __init__(self, port):
         nc = shutil.which("nc")
@@ -978,13 +979,13 @@ for line in sys.stdin:
 """
 
 
-def started_server(exe):
+def started_server(exe, *args):
     """A server that listens at a free port, and the port."""
     for _ in range(5):  # in between, another program may take the port
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        program = subprocess.Popen([exe, str(port)], stdout=subprocess.PIPE,
+        program = subprocess.Popen([exe, str(port), *args], stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
         if program.stdout.readline() == "listening\n":
             return program, port
@@ -1057,6 +1058,206 @@ def chat(exe):
         program.kill()
         errors = program.communicate()[1]
     need(errors == "", "it wrote to stderr: %s" % errors)
+
+
+class Served:
+    """`with` a server that runs, and clients of it; whoever hangs is killed, and at the end all."""
+
+    def __init__(self, exe, *args):
+        self.program, self.port = started_server(exe, *args)
+        self.processes = [self.program]
+        self.watchdog = threading.Timer(REAL_LIMIT, self.kill)
+
+    def kill(self):
+        for process in self.processes:
+            process.kill()
+
+    def __enter__(self):
+        self.watchdog.start()
+        return self
+
+    def __exit__(self, *_):
+        self.watchdog.cancel()
+        self.kill()
+        for process in self.processes:
+            if not process.stdout.closed:
+                process.communicate()
+
+    def client(self):
+        client = Client(self.port)
+        self.processes.append(client.process)
+        return client
+
+    def connect(self):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=REAL_LIMIT)
+
+    def printed(self, *lines):
+        for line in lines:
+            got = self.program.stdout.readline()
+            need(got == line + "\n", "the server printed %r, not %r" % (got, line + "\n"))
+
+    def ended(self):
+        """What it has written to stdout and stderr since, at its end, which must be a good one."""
+        rest = self.program.stdout.read()
+        errors = self.program.stderr.read()
+        need(self.program.wait() == 0, "it ended with status %d: %s"
+             % (self.program.returncode, errors))
+        return rest, errors
+
+
+def heard(client, text):
+    """The socket `client` receives exactly this; with "" its end."""
+    got = b""
+    while len(got) < max(len(text), 1):
+        more = client.recv(max(len(text), 1) - len(got))
+        if not more:
+            break
+        got += more
+    need(got == text.encode(), "a client heard %r, not %r" % (got, text))
+
+
+@server("python_threads/c3_tcp_server")
+def tcp_server(exe):
+    """Three clients at once, served in any order; each that leaves is an exception."""
+    with Served(exe, "3") as at:
+        with at.connect() as first, at.connect() as second, at.connect() as third:
+            for client, text in ((third, "three\n"), (first, "one\n"), (second, "\n"),
+                                 (third, "again\n")):
+                client.sendall(text.encode())
+                at.printed(text[:-1])
+                heard(client, "Server response")
+        rest, errors = at.ended()
+    need(rest == "", "it printed %r" % rest)
+    need(errors.count("Exception in thread") == 3 and errors.count("has left") == 3,
+         "not an exception for each client: %s" % errors)
+
+
+@server("python_threads/c3_tcp_client")
+def tcp_client(exe):
+    """It says lines, an empty one too, and prints the answers; it sees that the server has gone."""
+    said = []
+
+    def serve(listener, lines):
+        with listener.accept()[0] as client, client.makefile("rw", newline="\n") as stream:
+            for _ in range(lines):
+                said.append(stream.readline())
+                stream.write("Server response")
+                stream.flush()
+            stream.readline()
+
+    def run(lines, text):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(REAL_LIMIT)
+            thread = threading.Thread(target=serve, args=(listener, lines), daemon=True)
+            thread.start()
+            done = subprocess.run([exe, str(listener.getsockname()[1])], input=text, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  timeout=REAL_LIMIT, check=False)
+            thread.join(REAL_LIMIT)
+        return done
+
+    done = run(3, "one\n\nthree\n")
+    need(done.returncode == 0 and done.stdout == 3 * ">>> Server response\n" + ">>> \n",
+         "status %d, %r" % (done.returncode, done.stdout))
+    need(said == ["one\n", "\n", "three\n"], "it said %r" % said)
+    done = run(1, "one\ntwo\nthree\n")
+    need(done.returncode == 1 and done.stdout == ">>> Server response\n>>> ",
+         "without a server: status %d, %r" % (done.returncode, done.stdout))
+    need("the server has gone" in done.stderr, done.stderr)
+
+
+@server("python_threads/c3_tcp_server_fixed")
+def tcp_server_fixed(exe):
+    """Several clients, lines that are empty, in pieces or together, one that leaves in the middle
+    of a line; four are served, four wait, a ninth is refused; Ctrl-C, and the port is free."""
+    with Served(exe) as at:
+        alice, bob = at.client(), at.client()
+        for client, text in ((bob, "hello"), (alice, ""), (bob, "again")):
+            client.say(text + "\n")
+            at.printed(text)
+            client.hear("Server response")
+        with at.connect() as half:
+            half.sendall(b"one\ntwo\nin the mid")
+            at.printed("one", "two")
+            heard(half, 2 * "Server response\n")
+            half.shutdown(socket.SHUT_WR)
+            at.printed("client left")  # and not "in the mid"
+            heard(half, "")
+        alice.say("still here\n")
+        at.printed("still here")
+        alice.hear("Server response")
+        served = [at.connect(), at.connect()]
+        for client in served:
+            client.sendall(b"me\n")
+            at.printed("me")
+            heard(client, "Server response\n")
+        waiting = [at.connect() for _ in range(4)]
+        waiting[0].sendall(b"I wait\n")
+        with at.connect() as ninth:
+            heard(ninth, "Server busy\n")
+            heard(ninth, "")
+        need(not select.select(waiting, [], [], 0)[0], "more than four are served")
+        bob.leave()
+        at.printed("client left", "I wait")
+        heard(waiting[0], "Server response\n")
+        waiting[1].sendall(b"I wait too\n")
+        at.program.send_signal(signal.SIGINT)
+        rest, errors = at.ended()
+        # All that have come are served to their end, also those that no thread had time for.
+        heard(waiting[1], "Server response\n")
+        for client in served + waiting:
+            heard(client, "")
+            client.close()
+        need(sorted(rest.splitlines()) == sorted(7 * ["client left"] + ["I wait too",
+                                                                        "stopped: signal 2"]),
+             "at the end it printed %r" % rest)
+        need(rest.endswith("stopped: signal 2\n") and errors == "", rest + errors)
+        again = subprocess.Popen([exe, str(at.port)], stdout=subprocess.PIPE, text=True)
+        at.processes.append(again)
+        need(again.stdout.readline() == "listening\n", "the port is not free")
+        again.send_signal(signal.SIGINT)
+        need(again.communicate()[0] == "stopped: signal 2\n" and again.returncode == 0,
+             "with no client it ended with %d" % again.returncode)
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    """/N has N bytes, whatever they are; /missing is not there."""
+
+    def do_GET(self):  # pylint: disable=invalid-name
+        number = self.path[1:]
+        self.send_response(200 if number.isdigit() else 404)
+        self.end_headers()
+        self.wfile.write(int(number if number.isdigit() else 7) * b"\n")
+
+    def log_message(self, *_):  # pylint: disable=arguments-differ
+        pass
+
+
+def map_of_a_server(exe):
+    """URLs of a server of our own: bodies of any size, an error, no server."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pages) as pages:
+        threading.Thread(target=pages.serve_forever, daemon=True).start()
+        base = "http://127.0.0.1:%d/" % pages.server_address[1]
+        sizes = [100000, 0, 1, 4096, 77, 12345, 3, 2, 1000000]
+
+        def run(urls):
+            return subprocess.run([exe, *urls], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                  text=True, timeout=REAL_LIMIT, check=False)
+
+        done = run([base + str(size) for size in sizes])
+        need(done.returncode == 0 and done.stdout == "%s\n" % sizes,
+             "%r, not %s: %s" % (done.stdout, sizes, done.stderr))
+        bad = run([base + "5", base + "missing", base + "6"])
+        need(bad.returncode != 0 and bad.stdout == "" and
+             "cannot fetch %smissing" % base in bad.stderr, "a missing page: %s" % bad)
+        pages.shutdown()
+    gone = run([base + "5"])
+    need(gone.returncode != 0 and "cannot fetch %s5" % base in gone.stderr, "no server: %s" % gone)
+
+
+@entry("python_threading/d3_map_urls", also=map_of_a_server)
+def map_urls(run):
+    run.exactly("[400, 300, 200, 100]")
 
 
 # ---- running -----------------------------------------------------------------------------------
