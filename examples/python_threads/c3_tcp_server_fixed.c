@@ -18,18 +18,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { WORKERS = 4, WAITING = 4 };
+enum { WORKERS = 4, WAITING = 4, SOCKETS = 1024 };
 
 static int listener;
 static cth_executor *pool;
 static cth_cancel stop;
 static cth_mutex lock;
-static fd_set clients; // the open sockets, under the lock: what is in it is not closed
+static bool is_client[SOCKETS]; // under the lock; the socket is open as long as this is true
 
 /* End the program with the reason unless `status` is CTH_OK. */
 static void check(cth_status status) {
@@ -48,7 +47,7 @@ static bool say(int client, const char *text) {
 
 static void forget(int client) {
     CTH_WITH(&lock) {
-        FD_CLR(client, &clients);
+        is_client[client] = false;
         (void)close(client);
     }
 }
@@ -85,12 +84,12 @@ static cth_status acceptor(void *arg) {
         const struct timeval minute = {.tv_sec = 60}; // who is silent for so long has left
         (void)setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &minute, sizeof minute);
         (void)setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &minute, sizeof minute);
-        if (client >= FD_SETSIZE) {
+        if (client >= SOCKETS) {
             (void)close(client);
             continue;
         }
         CTH_WITH(&lock) {
-            FD_SET(client, &clients);
+            is_client[client] = true;
         }
         if (cth_submit(pool, NULL, handle, &client, sizeof client, 0) != CTH_OK) { // CTH_FULL
             (void)say(client, "Server busy\n");
@@ -125,8 +124,8 @@ int main(int argc, char **argv) {
     check(cth_thread_join(thread, NULL));
     cth_thread_release(thread);
     CTH_WITH(&lock) {
-        for (int client = 0; client < FD_SETSIZE; client++) {
-            if (FD_ISSET(client, &clients)) {
+        for (int client = 0; client < SOCKETS; client++) {
+            if (is_client[client]) {
                 (void)shutdown(client, SHUT_RD); // recv returns what has come, then 0
             }
         }
