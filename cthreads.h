@@ -15926,7 +15926,8 @@ static cth_status cth__parts_init(cth__parts *p,
     if (how->grain != 0) {
         p->parts = n / how->grain + (n % how->grain != 0);
     }
-    if (how->size > SIZE_MAX / 2 || p->parts > SIZE_MAX / 2 / p->stride - more) {
+    // The first keeps the quotient above `more`.
+    if (how->size > SIZE_MAX / 16 || p->parts > SIZE_MAX / 2 / p->stride - more) {
         return CTH_INVALID;
     }
     const size_t size = (p->parts + more) * p->stride;
@@ -16044,20 +16045,28 @@ CTH_API cth_status cth__sort_run(cth_team *team,
     return CTH_OK;
 }
 
+static cth_status cth__sort_by(cth_team *team,
+                               void *base,
+                               size_t n,
+                               size_t size,
+                               int (*compare)(const void *a, const void *b),
+                               bool stable) {
+    static void (*const sorts[2][3])(cth_forks forks, cth__sorting * s) = {
+        {cth__sort_any_quick, cth__sort_4_quick, cth__sort_8_quick},
+        {cth__sort_any_merge, cth__sort_4_merge, cth__sort_8_merge}};
+    if (compare == NULL || size == 0 || n > SIZE_MAX / size) {
+        return CTH_INVALID;
+    }
+    cth__sorting s = {base, NULL, n, size, compare, 0, false};
+    return cth__sort_run(team, sorts[stable][size == 4 ? 1 : size == 8 ? 2 : 0], &s, stable);
+}
+
 CTH_API cth_status cth_sort(cth_team *team,
                             void *base,
                             size_t n,
                             size_t size,
                             int (*compare)(const void *a, const void *b)) {
-    if (compare == NULL || size == 0 || n > SIZE_MAX / size) {
-        return CTH_INVALID;
-    }
-    cth__sorting s = {base, NULL, n, size, compare, 0, false};
-    return cth__sort_run(team,
-                         size == 4   ? cth__sort_4_quick
-                         : size == 8 ? cth__sort_8_quick
-                                     : cth__sort_any_quick,
-                         &s, false);
+    return cth__sort_by(team, base, n, size, compare, false);
 }
 
 CTH_API cth_status cth_stable_sort(cth_team *team,
@@ -16065,15 +16074,7 @@ CTH_API cth_status cth_stable_sort(cth_team *team,
                                    size_t n,
                                    size_t size,
                                    int (*compare)(const void *a, const void *b)) {
-    if (compare == NULL || size == 0 || n > SIZE_MAX / size) {
-        return CTH_INVALID;
-    }
-    cth__sorting s = {base, NULL, n, size, compare, 0, false};
-    return cth__sort_run(team,
-                         size == 4   ? cth__sort_4_merge
-                         : size == 8 ? cth__sort_8_merge
-                                     : cth__sort_any_merge,
-                         &s, true);
+    return cth__sort_by(team, base, n, size, compare, true);
 }
 
 CTH_API cth_status cth_parallel(cth_team *team, cth_fork_fn fn, void *arg) {

@@ -935,6 +935,12 @@ static void reductions_fail(void) {
         CHECK_STATUS(cth_reduce(team, SIZE_MAX, &bad, NULL, &got), CTH_INVALID);
         CHECK_STATUS(cth_scan(team, SIZE_MAX, &bad, writes_nothing, NULL), CTH_INVALID);
     }
+    for (size_t part = 1; part <= 8; part *= 2) { // accumulators of which there is room for few
+        cth_reduction bad = how;
+        bad.size = SIZE_MAX / part - 32;
+        CHECK_STATUS(cth_reduce(team, 8, &bad, NULL, &got), CTH_INVALID);
+        CHECK_STATUS(cth_scan(team, 8, &bad, writes_nothing, NULL), CTH_INVALID);
+    }
     cth_cancel token;
     CHECK_STATUS(cth_cancel_init(&token, NULL, CTH_FOREVER), CTH_OK);
     CHECK_STATUS(cth_cancel_request(&token, "test"), CTH_OK);
