@@ -2482,7 +2482,8 @@ typedef struct cth_executor_counts {
     uint32_t alive, idle;            /* threads there are; those of them that have nothing to do */
     uint32_t started;                /* threads started so far */
     cth_status start_error;          /* of the latest start of a thread that failed, else CTH_OK */
-    size_t peak_queued;              /* the most that were ever queued */
+    size_t peak_queued;              /* the most that were found queued, by workers that looked for
+                                        one, and by submits that did not find all of them awake */
     size_t queued, running, waiting; /* `waiting`: for the task before it, see cth_future_then */
     uint64_t completed, failed;      /* have run, with CTH_OK or with another status */
     uint64_t cancelled;              /* by cth_future_cancel, or after one that was */
@@ -13286,8 +13287,12 @@ CTH_API int cth__select_switch(cth_status *status, cth_case *cases, size_t n, ct
    A future is the task itself: one block with the argument and the result behind the record. All
    of it changes under its executor's mutex, except what its task writes while it runs; `over` is
    set once nothing changes any more, so whoever sees that needs no lock. References are the
-   caller's, one while the task is queued, waits or runs, and one of each task that waits for it. A
-   future keeps its executor, a worker does too.
+   caller's, one while the task is queued, waits or runs, and one of each task that waits for it.
+   One that was asked for keeps its executor, for it may outlive all else. Any other task is kept by
+   those that have to do with it: a worker keeps the executor too, and stays while there are tasks.
+
+   Blocks of small tasks that have ended are kept for those to come: a thread that frees what others
+   have allocated is slow in most allocators.
 
    A task ends in two steps. Under the mutex it gets its status, and `over` is set. Then, without
    the mutex, the same thread settles it: calls what was added to it, and queues or ends the tasks
@@ -13307,19 +13312,24 @@ typedef struct cth__sleeper {
     bool woken; // it is not among the sleepers any more
 } cth__sleeper;
 
-struct cth_executor {
-    cth_mutex mutex; // guards all below but what create has set, and `refs`
-    cth_cond room;   // a task was taken out of the queue, or it is shut
-    cth_cond ended;  // the last worker has ended, or it is shut and no task runs
+/* Tasks, linked by `next`. */
+typedef struct cth__tasks {
     cth_future *first, *last;
-    struct cth__sleeper *sleepers; // workers with nothing to do, the latest first
-    cth__word refs;                // of the user, the futures and the workers
-    uint32_t running, settling, idle, waking, alive, started;
-    size_t queued, waiting, peak;
-    uint64_t completed, failed, cancelled, dropped;
-    bool shut, now;         // takes no more tasks; starts none either
-    cth_status broken;      // CTH_BROKEN: as both, with the text `error`
-    cth_status start_error; // of the latest thread that could not be started
+    size_t n;
+} cth__tasks;
+
+/* Where submits leave tasks while all workers are awake. */
+typedef struct cth__inbox {
+    cth_mutex mutex; // guards all of this; taken after the executor's
+    bool open;       // changes under both: under either one it can be read
+    bool released;   // by the user
+    size_t futures;  // asked for and not freed: they and the user have one of the executor's `refs`
+    cth__tasks tasks;
+    cth__tasks spare; // blocks
+} cth__inbox;
+
+struct cth_executor {
+    // Nobody changes these after create.
     uint32_t workers, generation;
     size_t stack_size, capacity;
     cth_full_policy policy;
@@ -13328,11 +13338,29 @@ struct cth_executor {
     void *arg;
     struct cth__runner *runner; // NULL: its workers run the tasks themselves
     char name[CTH__EXECUTOR_NAME + 2];
+
+    char apart[64]; // from what submits change, and that from what workers do
+    cth__inbox inbox;
+    char apart_too[64];
+
+    cth__word refs;  // of the user and the futures together, and of the workers
+    cth_mutex mutex; // guards all below
+    cth_cond room;   // a task was taken out of the queue, or it is shut
+    cth_cond ended;  // the last worker has ended, or it is shut and no task runs
+    cth__tasks queue;
+    cth__tasks spare;              // blocks
+    struct cth__sleeper *sleepers; // workers with nothing to do, the latest first
+    uint32_t running, settling, idle, waking, alive, started;
+    size_t waiting, peak;
+    uint64_t completed, failed, cancelled, dropped;
+    bool shut, now;         // takes no more tasks; starts none either
+    cth_status broken;      // CTH_BROKEN: as both, with the text `error`
+    cth_status start_error; // of the latest thread that could not be started
     char error[sizeof(((cth__self *)0)->error) + 32];
 };
 
 /* What is to be done when a task has ended: call `fn`; or, if that is NULL, see to the task `arg`,
-   which waits for it and holds this record. */
+   which waits for it. */
 typedef struct cth__callback {
     struct cth__callback *next;
     void (*fn)(cth_future *future, void *arg);
@@ -13347,15 +13375,26 @@ struct cth_future {
     cth_event over;
     cth__word refs;
     cth__word state;
-    bool unasked; // nobody has a handle
-    bool watched;
     cth_status status;
     size_t result_at, result_size; // in `bytes`
     cth__callback *callbacks;      // the latest first
     cth_future *after;             // while it waits: for that one
-    cth__callback link;            // in the list of that one
-    char error[sizeof(((cth__self *)0)->error)];
-    max_align_t bytes[]; // the argument, the result
+    bool unasked;                  // nobody has a handle
+    bool watched;
+    bool small;          // its block can be kept
+    max_align_t bytes[]; // the argument, the result; after an error, its text
+};
+
+enum {
+    CTH__SMALL = sizeof(((cth__self *)0)->error), // bytes of argument and result in a kept block
+    CTH__KEPT_ASLEEP = 8, // blocks an executor keeps while it has nothing to do
+#  if CTH__SANITIZER
+    CTH__KEPT = 0, // who uses a future after its release is to be found out
+#  elif defined(CTHREADS_SIM)
+    CTH__KEPT = 2,
+#  else
+    CTH__KEPT = 8192, // 2 MiB in the inbox, and as much outside
+#  endif
 };
 
 /* A task that a thread runs, or a worker of the executor; `up` is what waits for this one. */
@@ -13379,21 +13418,74 @@ static bool cth__executor_of_parent(const cth_executor *executor) {
     return executor->generation != cth__g.generation;
 }
 
+/* Add a task at the end. */
+static void cth__tasks_append(cth__tasks *tasks, cth_future *future) {
+    future->next = NULL;
+    future->prev = tasks->last;
+    *(tasks->last != NULL ? &tasks->last->next : &tasks->first) = future;
+    tasks->last = future;
+    tasks->n++;
+}
+
+/* Add a block in front, for the next one who needs one: it is in a cache. */
+static void cth__tasks_push(cth__tasks *tasks, cth_future *block) {
+    block->next = tasks->first;
+    tasks->first = block;
+    tasks->n++;
+}
+
+static void cth__tasks_free(cth__tasks *tasks) {
+    while (tasks->first != NULL) {
+        cth_future *block = tasks->first;
+        tasks->first = block->next;
+        cth__free(block);
+    }
+    tasks->n = 0;
+}
+
 static void cth__executor_unref(cth_executor *executor) {
     // [executor.A] acq_rel: who gives the last one back sees all the others did; pairs with itself.
-    // slack: what they did was under the mutex, but for reads, which the simulator does not see.
     if (cth__sub(&executor->refs, 1, acq_rel) == 1) {
+        cth__tasks_free(&executor->inbox.spare);
+        cth__tasks_free(&executor->spare);
         cth__free(executor->runner);
         cth__free(executor);
     }
 }
 
-static void cth__future_unref(cth_future *future) {
-    // [future.A] acq_rel: who gives the last one back sees all the others did; pairs with itself.
-    if (cth__sub(&future->refs, 1, acq_rel) == 1) {
-        cth_executor *executor = future->executor;
+/* Free a task of which nobody has a reference. */
+static void cth__future_free(cth_future *future) {
+    cth_executor *executor = future->executor;
+    cth__inbox *inbox = &executor->inbox;
+    if (future->unasked) {
         cth__free(future);
+        return;
+    }
+    (void)cth_mutex_lock(&inbox->mutex);
+    const bool kept = future->small && inbox->spare.n < CTH__KEPT;
+    if (kept) {
+        cth__tasks_push(&inbox->spare, future);
+    }
+    const bool last = --inbox->futures == 0 && inbox->released;
+    (void)cth_mutex_unlock(&inbox->mutex);
+    if (!kept) {
+        cth__free(future);
+    }
+    if (last) {
         cth__executor_unref(executor);
+    }
+}
+
+/* Give a reference back; true if it was the last one. */
+static bool cth__future_unref_last(cth_future *future) {
+    // [future.A] acq_rel: who gives the last one back sees all the others did; pairs with itself.
+    // [future.B] acquire: as much, for who has the only one; pairs with [future.A].
+    return cth__load(&future->refs, acquire) == 1 || cth__sub(&future->refs, 1, acq_rel) == 1;
+}
+
+static void cth__future_unref(cth_future *future) {
+    if (cth__future_unref_last(future)) {
+        cth__future_free(future);
     }
 }
 
@@ -13406,16 +13498,44 @@ static void cth__task_becomes(cth_future *future, uint32_t state) {
     cth__store(&future->state, state, relaxed); // relaxed: as above
 }
 
-/* Under the mutex: take a task out of the queue. */
+/* Under the mutex: take all out of the inbox, into the queue, and leave blocks there. From now on
+   submits put their tasks there if the workers that are awake will do: all there can be. */
+static void cth__inbox_empty(cth_executor *executor) {
+    cth__inbox *inbox = &executor->inbox;
+    cth__tasks *queue = &executor->queue;
+    (void)cth_mutex_lock(&inbox->mutex);
+    if (inbox->tasks.first != NULL) {
+        inbox->tasks.first->prev = queue->last;
+        *(queue->last != NULL ? &queue->last->next : &queue->first) = inbox->tasks.first;
+        queue->last = inbox->tasks.last;
+        queue->n += inbox->tasks.n;
+        executor->peak = queue->n > executor->peak ? queue->n : executor->peak;
+        inbox->tasks = (cth__tasks){NULL, NULL, 0};
+    }
+    if (inbox->spare.first == NULL) {
+        inbox->spare = executor->spare;
+        executor->spare = (cth__tasks){NULL, NULL, 0};
+    }
+    inbox->open = executor->alive == executor->workers && executor->sleepers == NULL &&
+                  executor->capacity == 0 && !executor->shut && executor->broken == CTH_OK;
+    (void)cth_mutex_unlock(&inbox->mutex);
+}
+
+/* Under the mutex: take a task out of the queue, in which it is or was left by cth__inbox_empty. */
 static void cth__task_unlink(cth_future *future) {
     cth_executor *executor = future->executor;
-    *(future->prev != NULL ? &future->prev->next : &executor->first) = future->next;
-    *(future->next != NULL ? &future->next->prev : &executor->last) = future->prev;
+    cth__tasks *queue = &executor->queue;
+    *(future->prev != NULL ? &future->prev->next : &queue->first) = future->next;
+    *(future->next != NULL ? &future->next->prev : &queue->last) = future->prev;
     future->next = future->prev = NULL;
-    executor->queued--;
+    queue->n--;
     if (executor->capacity != 0) {
         (void)cth_cond_notify(&executor->room, 1);
     }
+}
+
+static const char *cth__future_text(const cth_future *future) {
+    return future->status == CTH_OK ? "" : (const char *)future->bytes;
 }
 
 /* Under the mutex: end a task that is not queued, with a text unless `status` is CTH_OK. Then it is
@@ -13432,11 +13552,12 @@ static void cth__task_over(cth_future *future,
     }
     future->status = status;
     if (status != CTH_OK) {
-        (void)snprintf(future->error, sizeof future->error, "%.*s", (int)sizeof future->error - 1,
-                       text);
+        (void)snprintf((char *)future->bytes, CTH__SMALL, "%.*s", CTH__SMALL - 1, text);
     }
     cth__task_becomes(future, state);
-    (void)cth_event_set(&future->over);
+    if (!future->unasked) {
+        (void)cth_event_set(&future->over);
+    }
 }
 
 /* Under the mutex: why no task is started any more; CTH_OK when one can be. */
@@ -13491,7 +13612,7 @@ static bool cth__task_goes_on(cth_future *future) {
     future->after = NULL;
     bool ended = true;
     if (first->status != CTH_OK) {
-        cth__task_over(future, cth__task_state(first), first->status, first->error);
+        cth__task_over(future, cth__task_state(first), first->status, cth__future_text(first));
     } else if (cth__executor_refuses(executor) != CTH_OK) {
         cth__task_drop(future);
     } else {
@@ -13540,16 +13661,18 @@ static bool cth__tasks_settle(cth_future *first) {
         }
         while (callbacks != NULL) {
             cth__callback *callback = callbacks;
-            cth_future *then = (cth_future *)callback->arg;
+            void (*fn)(cth_future *, void *) = callback->fn;
+            void *arg = callback->arg;
             callbacks = callback->next;
-            if (callback->fn != NULL) {
-                callback->fn(future, callback->arg);
-                cth__free(callback);
+            cth__free(callback);
+            if (fn != NULL) {
+                fn(future, arg);
                 if (cth__executor_of_parent(executor)) {
                     return false;
                 }
                 continue;
             }
+            cth_future *then = (cth_future *)arg;
             (void)cth_mutex_lock(&executor->mutex);
             const bool ended = cth__task_goes_on(then);
             (void)cth_mutex_unlock(&executor->mutex);
@@ -13587,6 +13710,18 @@ static bool cth__executor_rested(const cth_executor *executor) {
     return executor->alive == 0 && executor->running == 0 && executor->settling == 0;
 }
 
+/* Under the mutex: keep the block of a task of which nobody has a reference, or free it. */
+static void cth__task_recycle(cth_future *future) {
+    cth_executor *executor = future->executor;
+    if (future->unasked && future->small && executor->spare.n < CTH__KEPT) {
+        cth__tasks_push(&executor->spare, future);
+    } else {
+        (void)cth_mutex_unlock(&executor->mutex); // it may take its time
+        cth__future_free(future);
+        (void)cth_mutex_lock(&executor->mutex);
+    }
+}
+
 /* Run a task that is not queued any more. The mutex is held, and held again afterwards; meanwhile
    the caller keeps the executor. False in the child of a fork that the task has made: then nothing
    of the executor may be touched. */
@@ -13616,9 +13751,9 @@ static bool cth__task_run(cth_future *future, cth__self *self) {
         cth__task_over(future, CTH__TASK_OVER, status, text);
         executor->running--;
         if (future->callbacks == NULL && !future->watched) {
-            (void)cth_mutex_unlock(&executor->mutex);
-            cth__future_unref(future); // not with the mutex held: it may take its time
-            (void)cth_mutex_lock(&executor->mutex);
+            if (cth__future_unref_last(future)) {
+                cth__task_recycle(future);
+            }
         } else {
             executor->settling++;
             (void)cth_mutex_unlock(&executor->mutex);
@@ -13665,6 +13800,7 @@ static cth_status cth__future_help(cth_future *future, cth__self *self, cth_futu
         at = at->after;
     }
     if (cth__task_state(at) == CTH__TASK_QUEUED) {
+        cth__inbox_empty(executor);
         cth__task_unlink(at);
         if (!cth__task_run(at, self)) {
             return CTH_FORKED;
@@ -13747,7 +13883,7 @@ CTH_API bool cth_future_is_running(const cth_future *future) {
 }
 
 CTH_API const char *cth_future_error(const cth_future *future) {
-    return cth_event_is_set(&future->over) ? future->error : "";
+    return cth_event_is_set(&future->over) ? cth__future_text(future) : "";
 }
 
 CTH_API cth_event *cth_future_event(cth_future *future) {
@@ -13766,6 +13902,7 @@ CTH_API cth_status cth_future_cancel(cth_future *future) {
     (void)cth_mutex_lock(&executor->mutex);
     const uint32_t state = cth__task_state(future);
     if (state == CTH__TASK_QUEUED) {
+        cth__inbox_empty(executor);
         cth__task_unlink(future);
     } else if (state == CTH__TASK_WAITS) {
         after = future->after;
@@ -13817,11 +13954,13 @@ CTH_API cth_status cth_future_add_done_callback(cth_future *future,
 }
 
 static cth_status cth__task_new(cth_executor *executor,
-                                cth_future **out,
+                                cth_future **task,
                                 cth_task_fn fn,
+                                const void *arg,
                                 size_t arg_size,
                                 size_t result_size,
-                                bool asked);
+                                cth_future **asked,
+                                bool *queued);
 static cth_status cth__executor_admits(cth_executor *executor);
 
 CTH_API cth_status cth_future_then(cth_future *first,
@@ -13831,19 +13970,24 @@ CTH_API cth_status cth_future_then(cth_future *first,
     cth_executor *executor = first->executor;
     cth_future *future;
     cth_status status =
-        cth__task_new(executor, &future, fn, first->result_size, result_size, out != NULL);
+        cth__task_new(executor, &future, fn, NULL, first->result_size, result_size, out, NULL);
     if (status != CTH_OK) {
         return status;
+    }
+    cth__callback *link = (cth__callback *)cth__alloc(sizeof *link, false);
+    if (link == NULL) {
+        cth__future_free(future);
+        return CTH_NOMEM;
     }
     (void)cth_mutex_lock(&executor->mutex);
     status = cth__executor_admits(executor);
     if (status != CTH_OK) {
         (void)cth_mutex_unlock(&executor->mutex);
-        cth__free(future);
+        cth__free(link);
+        cth__future_free(future);
         return status;
     }
-    (void)cth__add(&executor->refs, 1, relaxed); // relaxed, twice: the caller has one
-    (void)cth__add(&first->refs, 1, relaxed);
+    (void)cth__add(&first->refs, 1, relaxed); // relaxed: the caller has one
     if (out != NULL) {
         *out = future;
     }
@@ -13854,11 +13998,13 @@ CTH_API cth_status cth_future_then(cth_future *first,
         ended = cth__task_goes_on(future);
     } else {
         (void)cth__add(&future->refs, 1, relaxed); // relaxed: nobody else knows it yet
-        future->link.arg = future;
-        future->link.next = first->callbacks;
-        first->callbacks = &future->link;
+        link->arg = future;
+        link->next = first->callbacks;
+        first->callbacks = link;
+        link = NULL;
     }
     (void)cth_mutex_unlock(&executor->mutex);
+    cth__free(link);
     if (ended) {
         (void)cth__tasks_settle(future);
     }
@@ -14037,29 +14183,87 @@ CTH_API void cth_future_release(cth_future *future) {
 /* -------------------------------------------------------------------------------------------------
    >>impl:executor
 
-   One mutex, one queue. A worker is started when more tasks are queued than idle workers will take.
-   One that was woken counts as idle, and as `waking`, until it has the mutex; then it takes tasks
-   until there are none. As many are woken as tasks are queued, and none for a task that one on its
-   way will find. Each sleeps on a condition of its own, so that the one to fall asleep last is the
-   first to be woken. Workers of an executor that is shut stay while a task waits for another one:
-   that may run elsewhere.
+   One queue under one mutex, and before it an inbox with a mutex of its own, after the two-lock
+   queue of Michael and Scott, "Simple, fast, and practical non-blocking and blocking concurrent
+   queue algorithms", PODC 1996. While all workers there can be are awake, a submit leaves its task
+   in the inbox and is done: each of them looks there before it sleeps. So submits and workers do not
+   contend, and a worker takes the mutex once for each task. Everybody else who takes the mutex to
+   look for a task empties the inbox into the queue first. A worker falls asleep in this order: it
+   joins the sleepers, which closes the inbox, then it finds that empty. With the inbox closed a
+   submit takes the mutex and sees to it that there are workers.
+
+   A worker is started when more tasks are queued than idle workers will take. One that was woken
+   counts as idle, and as `waking`, until it has the mutex; then it takes tasks until there are none.
+   As many are woken as tasks are queued, and none for a task that one on its way will find. Each
+   sleeps on a condition of its own, so that the one to fall asleep last is the first to be woken.
+   Workers of an executor that is shut stay while a task waits for another one: that may run
+   elsewhere.
 
    A submit that waits for room is woken by who takes a task out of the queue, by a shutdown and by
    the break; one from within a task or worker of this executor does not wait.
    ---------------------------------------------------------------------------------------------- */
 
+/* Under the mutex, when it was shut or has broken: tell all. */
+static void cth__executor_close(cth_executor *executor) {
+    cth__inbox_empty(executor);
+    cth__workers_wake(executor, SIZE_MAX);
+    (void)cth_cond_notify_all(&executor->room);
+}
+
 /* With the mutex held, which is let go of: end all tasks that have not started. */
 static bool cth__executor_empty(cth_executor *executor) {
-    cth_future *first = executor->first;
+    cth__inbox_empty(executor);
+    cth_future *first = executor->queue.first;
     for (cth_future *future = first; future != NULL; future = future->next) {
         cth__task_drop(future);
     }
-    executor->first = executor->last = NULL;
-    executor->queued = 0;
-    cth__workers_wake(executor, SIZE_MAX);
-    (void)cth_cond_notify_all(&executor->room);
+    executor->queue = (cth__tasks){NULL, NULL, 0};
+    cth__executor_close(executor);
     (void)cth_mutex_unlock(&executor->mutex);
     return cth__tasks_settle(first);
+}
+
+/* Under the mutex: free most of the blocks that are kept. */
+static void cth__executor_trim(cth_executor *executor) {
+    cth__inbox *inbox = &executor->inbox;
+    cth__tasks some = executor->spare, others = {NULL, NULL, 0};
+    executor->spare = others;
+    (void)cth_mutex_lock(&inbox->mutex);
+    if (inbox->spare.n > CTH__KEPT_ASLEEP) {
+        others = inbox->spare;
+        inbox->spare = (cth__tasks){NULL, NULL, 0};
+    }
+    (void)cth_mutex_unlock(&inbox->mutex);
+    if (some.n + others.n != 0) {
+        (void)cth_mutex_unlock(&executor->mutex); // it may take its time
+        cth__tasks_free(&some);
+        cth__tasks_free(&others);
+        (void)cth_mutex_lock(&executor->mutex);
+    }
+}
+
+/* Under the mutex, as one of the sleepers: sleep until woken. If others did what it was last woken
+   for, as when a task is submitted and then asked for, it does not spin: then it would be woken
+   each time, and would do nothing but get in their way. */
+static void cth__worker_sleep(cth_executor *executor, cth__sleeper *sleeper, bool vain) {
+    cth__self *self = cth__tls;
+    const uint32_t spin = self->spin, yields = self->yields;
+    executor->idle++;
+    if (executor->running == 0) {
+        cth__executor_trim(executor);
+    }
+    if (vain) {
+        self->spin = self->yields = 0;
+    }
+    while (!sleeper->woken) {
+        (void)cth_cond_wait(&sleeper->wake, &executor->mutex);
+    }
+    if (vain) {
+        self->spin = spin;
+        self->yields = yields;
+    }
+    executor->idle--;
+    executor->waking--;
 }
 
 static cth_status cth__worker_main(void *arg) {
@@ -14068,7 +14272,7 @@ static cth_status cth__worker_main(void *arg) {
     const cth__frame frame = {executor, NULL, true};
     self->frame = &frame;
     cth_status status = CTH_OK;
-    bool here = true;
+    bool here = true, vain = false;
     if (executor->on_start != NULL) {
         self->error[0] = '\0';
         status = executor->on_start(executor->arg);
@@ -14089,22 +14293,25 @@ static cth_status cth__worker_main(void *arg) {
         }
     }
     while (here && status == CTH_OK) {
-        if (executor->first != NULL) {
-            cth_future *future = executor->first;
-            cth__task_unlink(future);
-            here = cth__task_run(future, self);
-        } else if (cth__executor_closes(executor)) {
-            break;
-        } else {
+        if (executor->queue.first == NULL) {
+            // As one that sleeps, so that from now on submits come to the mutex.
             cth__sleeper sleeper = {.next = executor->sleepers};
             executor->sleepers = &sleeper;
-            executor->idle++;
-            while (!sleeper.woken) {
-                (void)cth_cond_wait(&sleeper.wake, &executor->mutex);
+            cth__inbox_empty(executor);
+            if (executor->queue.first == NULL && !cth__executor_closes(executor)) {
+                cth__worker_sleep(executor, &sleeper, vain);
+                vain = true;
+                continue;
             }
-            executor->idle--;
-            executor->waking--;
+            executor->sleepers = sleeper.next;
         }
+        cth_future *future = executor->queue.first;
+        if (future == NULL) {
+            break;
+        }
+        cth__task_unlink(future);
+        here = cth__task_run(future, self);
+        vain = false;
     }
     if (here && status == CTH_OK && executor->on_end != NULL) {
         (void)cth_mutex_unlock(&executor->mutex);
@@ -14151,7 +14358,7 @@ static cth_status cth__worker_start(cth_executor *executor) {
 /* Under the mutex: start a worker if those that are idle have enough to do with what is queued. */
 static cth_status cth__worker_need(cth_executor *executor) {
     cth_status status = CTH_OK;
-    if (executor->queued >= executor->idle && executor->alive < executor->workers) {
+    if (executor->queue.n >= executor->idle && executor->alive < executor->workers) {
         status = cth__worker_start(executor);
     }
     return executor->alive != 0 ? CTH_OK : status; // those there are will do it
@@ -14168,26 +14375,25 @@ static cth_status cth__executor_admits(cth_executor *executor) {
 /* Under the mutex. */
 static void cth__task_enqueue(cth_future *future) {
     cth_executor *executor = future->executor;
+    cth__inbox_empty(executor); // those came before it
     cth__task_becomes(future, CTH__TASK_QUEUED);
-    future->next = NULL;
-    future->prev = executor->last;
-    *(executor->last != NULL ? &executor->last->next : &executor->first) = future;
-    executor->last = future;
-    if (++executor->queued > executor->peak) {
-        executor->peak = executor->queued;
-    }
-    if (executor->waking < executor->queued) {
+    cth__tasks_append(&executor->queue, future);
+    executor->peak = executor->queue.n > executor->peak ? executor->queue.n : executor->peak;
+    if (executor->waking < executor->queue.n) {
         cth__workers_wake(executor, 1);
     }
 }
 
-/* A task that waits for nothing yet; nobody knows it, and it does not keep its executor. */
+/* Make a task, of which the user gets a reference in `*asked` unless that is NULL. If `queued` is
+   not NULL and the inbox is open it goes there, `*queued` is true, and it is not to be touched. */
 static cth_status cth__task_new(cth_executor *executor,
-                                cth_future **out,
+                                cth_future **task,
                                 cth_task_fn fn,
+                                const void *arg,
                                 size_t arg_size,
                                 size_t result_size,
-                                bool asked) {
+                                cth_future **asked,
+                                bool *queued) {
     if (fn == NULL || arg_size > SIZE_MAX / 4 || result_size > SIZE_MAX / 4) {
         return CTH_INVALID;
     }
@@ -14203,21 +14409,49 @@ static cth_status cth__task_new(cth_executor *executor,
             return status;
         }
     }
-    const size_t mask = sizeof(max_align_t) - 1;
+    cth__inbox *inbox = &executor->inbox;
+    const size_t mask = _Alignof(max_align_t) - 1;
     const size_t result_at = (arg_size + mask) & ~mask;
-    cth_future *future = (cth_future *)cth__alloc(sizeof *future + result_at + result_size, false);
-    if (future == NULL) {
-        return CTH_NOMEM;
+    const bool small = result_at + result_size <= CTH__SMALL;
+    const size_t size = small ? (size_t)CTH__SMALL : result_at + result_size;
+    cth_cancel *token = cth_cancel_current();
+    (void)cth_mutex_lock(&inbox->mutex);
+    cth_future *future = small ? inbox->spare.first : NULL;
+    if (future != NULL) {
+        inbox->spare.first = future->next;
+        inbox->spare.n--;
+        memset(future, 0, sizeof *future + result_at + result_size);
+    } else {
+        (void)cth_mutex_unlock(&inbox->mutex);
+        future = (cth_future *)cth__alloc(sizeof *future + size, false);
+        if (future == NULL) {
+            return CTH_NOMEM;
+        }
+        (void)cth_mutex_lock(&inbox->mutex);
     }
     future->executor = executor;
     future->fn = fn;
-    future->token = cth_cancel_current();
+    future->token = token;
     future->result_at = result_at;
     future->result_size = result_size;
+    future->small = small;
+    future->unasked = asked == NULL;
     // relaxed: nobody else knows it yet.
-    cth__store(&future->refs, asked ? 2 : 1, relaxed);
-    future->unasked = !asked;
-    *out = future;
+    cth__store(&future->refs, asked != NULL ? 2 : 1, relaxed);
+    inbox->futures += asked != NULL;
+    if (arg != NULL) {
+        cth__copy(future->bytes, arg, arg_size);
+    }
+    if (queued != NULL && inbox->open) {
+        *queued = true;
+        if (asked != NULL) {
+            *asked = future;
+        }
+        cth__task_becomes(future, CTH__TASK_QUEUED);
+        cth__tasks_append(&inbox->tasks, future);
+    }
+    (void)cth_mutex_unlock(&inbox->mutex);
+    *task = future;
     return CTH_OK;
 }
 
@@ -14278,18 +14512,19 @@ static cth_status cth__submit(cth_executor *executor,
     if (deadline < 0) {
         return CTH_INVALID;
     }
-    cth_status status = cth__task_new(executor, &future, fn, arg_size, result_size, out != NULL);
-    if (status != CTH_OK) {
+    bool queued = false;
+    cth_status status =
+        cth__task_new(executor, &future, fn, arg, arg_size, result_size, out, &queued);
+    if (status != CTH_OK || queued) {
         return status;
     }
     cth__self *self = cth__tls;
-    cth__copy(future->bytes, arg, arg_size);
     (void)cth_mutex_lock(&executor->mutex);
     bool full = false, runs = false;
     cth_status waited = CTH_OK;
     do {
         status = cth__executor_admits(executor);
-        full = executor->capacity != 0 && executor->queued >= executor->capacity;
+        full = executor->capacity != 0 && executor->queue.n >= executor->capacity;
         if (status != CTH_OK || !full) {
             break;
         }
@@ -14302,15 +14537,15 @@ static cth_status cth__submit(cth_executor *executor,
     } while (status == CTH_OK && !runs);
     if (status != CTH_OK) {
         (void)cth_mutex_unlock(&executor->mutex);
-        cth__free(future);
+        cth__future_free(future);
         return status;
     }
-    (void)cth__add(&executor->refs, 1, relaxed); // relaxed: the caller has one
     if (out != NULL) {
         *out = future;
     }
     if (runs) {
-        (void)cth__add(&executor->refs, 1, relaxed); // relaxed: as above; the task may release it
+        // relaxed: the caller has one, which the task may release.
+        (void)cth__add(&executor->refs, 1, relaxed);
         if (!cth__task_run(future, self)) {
             return CTH_FORKED;
         }
@@ -14367,7 +14602,7 @@ CTH_API cth_status cth_run(cth_executor *executor,
     if (!cth_future_is_done(future)) {
         (void)cth_future_cancel(future);
     } else if (status != CTH_OK) {
-        (void)cth_fail(status, "%s", future->error);
+        (void)cth_fail(status, "%s", cth__future_text(future));
     }
     cth_future_release(future);
     return status;
@@ -14503,7 +14738,7 @@ CTH_API cth_status cth_map(cth_executor *executor,
             const cth_status ended = cth_future_result(helper, NULL);
             status = helped || ended == CTH_OK ? status : ended;
             if (ended == CTH_BROKEN && !helped) {
-                (void)cth_fail(ended, "%s", helper->error);
+                (void)cth_fail(ended, "%s", cth__future_text(helper));
             }
         }
         forked = cth__executor_of_parent(executor);
@@ -14574,7 +14809,7 @@ CTH_API cth_status cth_map_each(cth_executor *executor,
                 break;
             }
             if (status != CTH_OK) {
-                (void)cth_fail(status, "%s", future->error);
+                (void)cth_fail(status, "%s", cth__future_text(future));
             } else if (each != NULL) {
                 status = each((unsigned char *)future->bytes + future->result_at, context);
             }
@@ -14606,13 +14841,14 @@ CTH_API cth_status cth_executor_count(cth_executor *executor, cth_executor_count
         return CTH_FORKED;
     }
     (void)cth_mutex_lock(&executor->mutex);
+    cth__inbox_empty(executor);
     *counts = (cth_executor_counts){.workers = executor->workers,
                                     .alive = executor->alive,
                                     .idle = executor->idle,
                                     .started = executor->started,
                                     .start_error = executor->start_error,
                                     .peak_queued = executor->peak,
-                                    .queued = executor->queued,
+                                    .queued = executor->queue.n,
                                     .running = executor->running,
                                     .waiting = executor->waiting,
                                     .completed = executor->completed,
@@ -14647,8 +14883,7 @@ static cth_status cth__executor_shut(cth_executor *executor, cth_shutdown how, c
         }
         (void)cth_mutex_lock(&executor->mutex);
     } else {
-        cth__workers_wake(executor, SIZE_MAX);
-        (void)cth_cond_notify_all(&executor->room);
+        cth__executor_close(executor);
     }
     // A task runs in a worker, or in a thread that asked for its result.
     while (!around && !cth__executor_rested(executor) && status == CTH_OK) {
@@ -14673,10 +14908,15 @@ CTH_API void cth_executor_release(cth_executor *executor) {
     if (executor != NULL && cth__self_get() != NULL && !cth__executor_of_parent(executor)) {
         (void)cth_mutex_lock(&executor->mutex);
         executor->shut = true;
-        cth__workers_wake(executor, SIZE_MAX);
-        (void)cth_cond_notify_all(&executor->room);
+        cth__executor_close(executor);
         (void)cth_mutex_unlock(&executor->mutex);
-        cth__executor_unref(executor);
+        (void)cth_mutex_lock(&executor->inbox.mutex);
+        executor->inbox.released = true;
+        const bool last = executor->inbox.futures == 0;
+        (void)cth_mutex_unlock(&executor->inbox.mutex);
+        if (last) {
+            cth__executor_unref(executor);
+        }
     }
 }
 

@@ -168,7 +168,7 @@ static const struct scenario {
     {"run", make, run, 2, 1},
     {"map", make, map, 2, 1},
     {"map each", make, map_each, 3, 1},
-    {"then", make_waiting, then, 1, 0},
+    {"then", make_waiting, then, 2, 0},
     {"add callback", make_waiting, add, 1, 0},
     {"others", make_waiting, others, 0, 0},
 };
@@ -234,6 +234,44 @@ static int all_of(const struct scenario *s, bool rest, bool starts) {
     }
 }
 
+/* An executor keeps blocks of tasks that have ended: no large ones, and few while it is idle. */
+static void keeps_few_blocks(void) {
+    enum { KEPT = 8, TASKS = 100, LARGE = 1000 };
+    static char large[LARGE];
+    CHECK_STATUS(cth_executor_create(&pool, &(cth_executor_desc){.workers = 1}), CTH_OK);
+    CHECK_STATUS(cth_submit(pool, &future, waits, NULL, 0, sizeof(int)), CTH_OK);
+    for (cth_executor_counts c = {0}; c.running == 0;) {
+        CHECK_STATUS(cth_executor_count(pool, &c), CTH_OK);
+    }
+    const int blocks = atomic_load(&live_blocks);
+    cth_future *futures[TASKS];
+    for (int i = 0; i < TASKS; i++) {
+        CHECK_STATUS(cth_submit(pool, &futures[i], runs, large, LARGE, sizeof(int)), CTH_OK);
+    }
+    for (int i = 0; i < TASKS; i++) {
+        CHECK_STATUS(cth_future_result(futures[i], NULL), CTH_OK);
+        cth_future_release(futures[i]);
+    }
+    CHECK_EQ(atomic_load(&live_blocks), blocks);
+    CHECK_STATUS(cth_event_set(&open_), CTH_OK);
+    CHECK_STATUS(cth_future_result(future, NULL), CTH_OK);
+    CHECK_STATUS(cth_event_clear(&open_), CTH_OK);
+    for (int i = 0; i < TASKS; i++) {
+        CHECK_STATUS(cth_submit(pool, NULL, runs, large, i % 2 != 0 ? LARGE : 8, sizeof(int)),
+                     CTH_OK);
+    }
+    CHECK_STATUS(cth_submit(pool, &after, waits, NULL, 0, sizeof(int)), CTH_OK);
+    while (!cth_future_is_running(after)) {
+        cth_yield();
+    }
+    CHECK(atomic_load(&live_blocks) <= blocks + 1 + TASKS / 2);
+    CHECK_STATUS(cth_event_set(&open_), CTH_OK);
+    while (atomic_load(&live_blocks) > blocks + 1 + KEPT) {
+        cth_yield(); // until it is idle
+    }
+    end(true);
+}
+
 int main(void) {
     for (size_t i = 0; i < TEST_COUNT(scenarios); i++) {
         const struct scenario *s = &scenarios[i];
@@ -244,5 +282,6 @@ int main(void) {
         printf("ok   %s: %d allocations, %d starts\n", s->name, met[0], met[2]);
         CHECK(met[0] >= s->allocations && met[2] >= s->starts);
     }
+    keeps_few_blocks();
     return EXIT_SUCCESS;
 }

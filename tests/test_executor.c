@@ -244,6 +244,111 @@ static void shutdown_now(void) {
     cth_future_release(second);
 }
 
+typedef struct note {
+    char *text; // what is noted, in order
+    char letter;
+} note;
+
+static cth_status notes(void *arg, void *result) {
+    const note *n = arg;
+    strncat(n->text, &n->letter, 1);
+    *(note *)result = (note){n->text, 'z'};
+    return CTH_OK;
+}
+
+/* The only worker is busy: tasks need not be seen by anybody until it looks for more. */
+static void submits_to_a_busy_worker(void) {
+    cth_executor *pool = pool_of(1);
+    cth_executor_counts c;
+    gate g = {.open = CTH_EVENT_INIT};
+    char text[16] = "";
+    cth_future *ended, *after;
+    CHECK_STATUS(cth_submit(pool, &ended, notes, &(note){text, 'a'}, sizeof(note), sizeof(note)),
+                 CTH_OK);
+    CHECK_STATUS(cth_future_wait(&ended, 1, CTH_ALL_DONE), CTH_OK);
+    CHECK_STATUS(cth_submit(pool, NULL, waits, &(void *){&g}, sizeof(void *), 0), CTH_OK);
+    test_reach(&g.entered, 1);
+    cth_future *futures[4];
+    for (int i = 0; i < 4; i++) {
+        CHECK_STATUS(cth_submit(pool, &futures[i], notes, &(note){text, (char)('b' + i)},
+                                sizeof(note), sizeof(note)),
+                     CTH_OK);
+    }
+    CHECK_STATUS(cth_future_cancel(futures[1]), CTH_OK);
+    CHECK_STATUS(cth_future_result(futures[2], NULL), CTH_OK); // runs here
+    CHECK_STATUS(cth_executor_count(pool, &c), CTH_OK);
+    CHECK_EQ(c.queued, 2);
+    CHECK_STATUS(cth_submit(pool, NULL, notes, &(note){text, 'f'}, sizeof(note), sizeof(note)),
+                 CTH_OK);
+    CHECK_STATUS(cth_executor_count(pool, &c), CTH_OK);
+    CHECK_EQ(c.queued, 3);
+    CHECK_STATUS(cth_submit(pool, NULL, notes, &(note){text, 'g'}, sizeof(note), sizeof(note)),
+                 CTH_OK);
+    CHECK_STATUS(cth_future_then(ended, &after, notes, sizeof(note)), CTH_OK); // after all these
+    CHECK_STATUS(cth_submit(pool, NULL, notes, &(note){text, 'h'}, sizeof(note), sizeof(note)),
+                 CTH_OK);
+    CHECK_STATUS(cth_executor_shutdown_until(pool, CTH_DRAIN, 0), CTH_TIMEDOUT);
+    CHECK_STATUS(cth_submit(pool, NULL, notes, &(note){text, 'i'}, sizeof(note), sizeof(note)),
+                 CTH_SHUTDOWN);
+    CHECK_STATUS(cth_event_set(&g.open), CTH_OK);
+    CHECK_STATUS(cth_executor_shutdown(pool, CTH_DRAIN), CTH_OK);
+    CHECK_STR(text, "adbefgzh");
+    cth_executor_release(pool);
+    for (int i = 0; i < 4; i++) {
+        cth_future_release(futures[i]);
+    }
+    cth_future_release(ended);
+    cth_future_release(after);
+}
+
+static void peak_of_a_busy_worker(void) {
+    cth_executor *pool = pool_of(1);
+    cth_executor_counts c;
+    gate g = {.open = CTH_EVENT_INIT};
+    atomic_int ran = 0;
+    CHECK_STATUS(cth_submit(pool, NULL, waits, &(void *){&g}, sizeof(void *), 0), CTH_OK);
+    test_reach(&g.entered, 1);
+    for (int i = 0; i < 10; i++) {
+        CHECK_STATUS(cth_submit(pool, NULL, counts, &(void *){&ran}, sizeof(void *), 0), CTH_OK);
+    }
+    CHECK_STATUS(cth_event_set(&g.open), CTH_OK);
+    test_reach(&ran, 10);
+    CHECK_STATUS(cth_executor_count(pool, &c), CTH_OK);
+    CHECK_EQ(c.peak_queued, 10);
+    pool_end(pool);
+}
+
+static cth_status dirties(void *arg, void *result) {
+    unsigned char *bytes = result;
+    for (size_t i = 0; i < *(size_t *)arg; i++) {
+        if (bytes[i] != 0) {
+            return cth_fail(CTH_FAILED, "byte %d is not 0", (int)i);
+        }
+        bytes[i] = 0xFF;
+    }
+    return CTH_OK;
+}
+
+/* Blocks of tasks are used again. */
+static void results_begin_as_zero(void) {
+    cth_executor *pool = pool_of(1);
+    const size_t sizes[] = {8, 100, 40, 1000, 64, 112, 113, 100};
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < TEST_COUNT(sizes); i++) {
+            cth_future *future, *failed;
+            CHECK_STATUS(cth_submit(pool, &future, dirties, &sizes[i], sizeof sizes[i], sizes[i]),
+                         CTH_OK);
+            CHECK_STATUS(cth_submit(pool, &failed, fails, &(int){2}, sizeof(int), 0), CTH_OK);
+            CHECK_STATUS(cth_future_result(future, NULL), CTH_OK);
+            CHECK_STR(cth_future_error(future), "");
+            cth_future_release(future);
+            CHECK(cth_future_result(failed, NULL) != CTH_OK); // has left its text
+            cth_future_release(failed);
+        }
+    }
+    pool_end(pool);
+}
+
 static cth_status shuts_down(void *arg, void *result) {
     (void)result;
     return cth_executor_shutdown(*(cth_executor **)arg, CTH_DRAIN);
@@ -1131,6 +1236,9 @@ static const test_case tests[] = {
     TEST(waits_time_out),
     TEST(cancel_before_the_start),
     TEST(shutdown_now),
+    TEST(submits_to_a_busy_worker),
+    TEST(peak_of_a_busy_worker),
+    TEST(results_begin_as_zero),
     TEST(shutdown_from_a_task),
     TEST(shutdown_from_a_nested_task),
     TEST(released_without_shutdown),
