@@ -13521,10 +13521,13 @@ static void cth__inbox_empty(cth_executor *executor) {
     (void)cth_mutex_unlock(&inbox->mutex);
 }
 
-/* Under the mutex: take a task out of the queue, in which it is or was left by cth__inbox_empty. */
+/* Under the mutex: take a task out of the queue or the inbox. */
 static void cth__task_unlink(cth_future *future) {
     cth_executor *executor = future->executor;
     cth__tasks *queue = &executor->queue;
+    if (queue->first != future) { // then it may be in the inbox
+        cth__inbox_empty(executor);
+    }
     *(future->prev != NULL ? &future->prev->next : &queue->first) = future->next;
     *(future->next != NULL ? &future->next->prev : &queue->last) = future->prev;
     future->next = future->prev = NULL;
@@ -13800,7 +13803,6 @@ static cth_status cth__future_help(cth_future *future, cth__self *self, cth_futu
         at = at->after;
     }
     if (cth__task_state(at) == CTH__TASK_QUEUED) {
-        cth__inbox_empty(executor);
         cth__task_unlink(at);
         if (!cth__task_run(at, self)) {
             return CTH_FORKED;
@@ -13902,7 +13904,6 @@ CTH_API cth_status cth_future_cancel(cth_future *future) {
     (void)cth_mutex_lock(&executor->mutex);
     const uint32_t state = cth__task_state(future);
     if (state == CTH__TASK_QUEUED) {
-        cth__inbox_empty(executor);
         cth__task_unlink(future);
     } else if (state == CTH__TASK_WAITS) {
         after = future->after;
@@ -14186,14 +14187,14 @@ CTH_API void cth_future_release(cth_future *future) {
    One queue under one mutex, and before it an inbox with a mutex of its own, after the two-lock
    queue of Michael and Scott, "Simple, fast, and practical non-blocking and blocking concurrent
    queue algorithms", PODC 1996. While all workers there can be are awake, a submit leaves its task
-   in the inbox and is done: each of them looks there before it sleeps. So submits and workers do not
-   contend, and a worker takes the mutex once for each task. Everybody else who takes the mutex to
-   look for a task empties the inbox into the queue first. A worker falls asleep in this order: it
-   joins the sleepers, which closes the inbox, then it finds that empty. With the inbox closed a
+   in the inbox and is done: each of them looks there before it sleeps. So submits and workers do
+   not contend, and a worker takes the mutex once for each task. Everybody else who takes the mutex
+   to look for a task empties the inbox into the queue first. A worker falls asleep in this order:
+   it joins the sleepers, which closes the inbox, then it finds that empty. With the inbox closed a
    submit takes the mutex and sees to it that there are workers.
 
    A worker is started when more tasks are queued than idle workers will take. One that was woken
-   counts as idle, and as `waking`, until it has the mutex; then it takes tasks until there are none.
+   counts as idle, and as `waking`, until it has the mutex; then it takes tasks until none is left.
    As many are woken as tasks are queued, and none for a task that one on its way will find. Each
    sleeps on a condition of its own, so that the one to fall asleep last is the first to be woken.
    Workers of an executor that is shut stay while a task waits for another one: that may run
