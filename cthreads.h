@@ -13503,6 +13503,11 @@ static void cth__task_becomes(cth_future *future, uint32_t state) {
 static void cth__inbox_empty(cth_executor *executor) {
     cth__inbox *inbox = &executor->inbox;
     cth__tasks *queue = &executor->queue;
+    const bool open = executor->alive == executor->workers && executor->sleepers == NULL &&
+                      executor->capacity == 0 && !executor->shut && executor->broken == CTH_OK;
+    if (!open && !inbox->open && executor->spare.first == NULL) {
+        return; // nothing has come since it was closed
+    }
     (void)cth_mutex_lock(&inbox->mutex);
     if (inbox->tasks.first != NULL) {
         inbox->tasks.first->prev = queue->last;
@@ -13516,8 +13521,7 @@ static void cth__inbox_empty(cth_executor *executor) {
         inbox->spare = executor->spare;
         executor->spare = (cth__tasks){NULL, NULL, 0};
     }
-    inbox->open = executor->alive == executor->workers && executor->sleepers == NULL &&
-                  executor->capacity == 0 && !executor->shut && executor->broken == CTH_OK;
+    inbox->open = open;
     (void)cth_mutex_unlock(&inbox->mutex);
 }
 
