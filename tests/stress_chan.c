@@ -17,6 +17,7 @@
 #define _DEFAULT_SOURCE // _SC_NPROCESSORS_ONLN
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"
+#include "stress.h"
 #include "test.h"
 #include "test_help.h"
 
@@ -910,8 +911,6 @@ static void run_round(unsigned threads, cth_rng *rng) {
    ------------------------------------------------------------------------------------------------
  */
 
-static unsigned n_threads;
-static uint64_t seed;
 static atomic_uint n_rounds;
 
 static void *watch(void *arg) {
@@ -975,28 +974,6 @@ static void stress(double seconds) {
 }
 
 int main(int argc, char **argv) {
-    double seconds = 2;
-    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    n_threads = cpus > 2 ? (unsigned)(cpus < MAX_THREADS / 4 ? cpus * 4 : MAX_THREADS) : 8;
-    seed = cth_rng_entropy();
-    for (int i = 1; i < argc; i++) {
-        if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) {
-            seconds = strtod(argv[++i], NULL);
-        } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
-            seed = strtoull(argv[++i], NULL, 0);
-        } else if (i + 1 < argc && strcmp(argv[i], "--threads") == 0) {
-            n_threads = (unsigned)strtoul(argv[++i], NULL, 0);
-        } else {
-            seconds = -1;
-        }
-    }
-    if (!(seconds >= 0) || n_threads < 1 || n_threads > MAX_THREADS) {
-        fprintf(stderr, "usage: stress_chan [--seconds N] [--seed S] [--threads 1..%d]\n",
-                MAX_THREADS);
-        return 2;
-    }
-    printf("stress_chan: seed %" PRIu64 "\n", seed);
-    fflush(stdout);
-    stress(seconds);
+    stress(stress_options(argc, argv, "stress_chan", 4, MAX_THREADS));
     return EXIT_SUCCESS;
 }

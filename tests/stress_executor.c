@@ -15,6 +15,7 @@
 #define _DEFAULT_SOURCE // _SC_NPROCESSORS_ONLN
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"
+#include "stress.h"
 #include "test.h"
 #include "test_help.h"
 
@@ -32,8 +33,6 @@ static cth_executor *pool;
 static tally round_tally;
 static unsigned long long all_taken, all_ran, all_callbacks;
 static bool breaks, shuts;
-static uint64_t seed;
-static unsigned n_threads;
 
 typedef struct player {
     cth_rng rng;
@@ -225,28 +224,7 @@ static void play_round(player *p) {
 }
 
 int main(int argc, char **argv) {
-    double seconds = 2;
-    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    n_threads = cpus > 2 ? (unsigned)(cpus < MAX_THREADS / 2 ? cpus * 2 : MAX_THREADS) : 4;
-    seed = cth_rng_entropy();
-    for (int i = 1; i < argc; i++) {
-        if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) {
-            seconds = strtod(argv[++i], NULL);
-        } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
-            seed = strtoull(argv[++i], NULL, 0);
-        } else if (i + 1 < argc && strcmp(argv[i], "--threads") == 0) {
-            n_threads = (unsigned)strtoul(argv[++i], NULL, 0);
-        } else {
-            seconds = -1;
-        }
-    }
-    if (!(seconds >= 0) || n_threads < 1 || n_threads > MAX_THREADS) {
-        fprintf(stderr, "usage: stress_executor [--seconds N] [--seed S] [--threads 1..%d]\n",
-                MAX_THREADS);
-        return 2;
-    }
-    printf("stress_executor: seed %" PRIu64 "\n", seed);
-    fflush(stdout);
+    const double seconds = stress_options(argc, argv, "stress_executor", 2, MAX_THREADS);
     static player main_player;
     static pthread_t watchdog;
     static long limit = 600; // tenths of a second that a round may take

@@ -11,6 +11,7 @@
 */
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"
+#include "stress.h"
 #include "test.h"
 
 #include <inttypes.h>
@@ -23,7 +24,6 @@ typedef struct player {
 } player;
 
 static player players[PLAYERS];
-static uint64_t seed;
 
 static uint64_t pick(player *p, uint64_t n) {
     return cth_rng_below(&p->rng, n);
@@ -343,23 +343,7 @@ static void stress(double seconds) {
 
 int main(int argc, char **argv) {
     static long limit = 600; // tenths of a second for one round
-    double seconds = 2;
-    seed = cth_rng_entropy();
-    for (int i = 1; i < argc; i++) {
-        if (i + 1 < argc && strcmp(argv[i], "--seconds") == 0) {
-            seconds = strtod(argv[++i], NULL);
-        } else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
-            seed = strtoull(argv[++i], NULL, 0);
-        } else {
-            seconds = -1;
-        }
-    }
-    if (!(seconds >= 0)) {
-        fprintf(stderr, "usage: stress_locks_more [--seconds N] [--seed S]\n");
-        return 2;
-    }
-    printf("stress_locks_more: seed %" PRIu64 "\n", seed);
-    fflush(stdout);
+    const double seconds = stress_options(argc, argv, "stress_locks_more", 0, 0);
     pthread_t watchdog;
     CHECK_EQ(pthread_create(&watchdog, NULL, test_watch, &limit), 0);
     CHECK_EQ(pthread_detach(watchdog), 0);
