@@ -2566,6 +2566,9 @@ CTH_API void cth__pooled_leave(cth__pooled *pooled);
    Workers start when there is more to do than idle ones can take. They read nothing from standard
    input, ignore SIGINT (Ctrl-C reaches the program, which decides), close what descriptors they
    inherit, flush standard output after each task, and do not outlive the program, however it ends.
+   Large arguments and results (together more than 256 KiB) are copied once each: by the submit, and
+   by who asks for the result. Of the memory for that, which the worker of the task has mapped too,
+   an executor keeps 64 MiB at most for further tasks until it is shut down.
    A worker that dies while it has nothing to do is collected at the next task or the shutdown.
    ---------------------------------------------------------------------------------------------- */
 
@@ -4638,12 +4641,19 @@ static CTH__UNUSED int cth__os_signal_next(void) {
 enum { CTH__WORKER_SOCKET = 3, CTH__WORKER_MEMORY = 4, CTH__WORKER_FILES = 5 };
 #    define CTH__WORKER_FLAG "--cthreads-worker"
 
+/* A part of that memory, mapped on its own. */
+typedef struct cth__os_memory {
+    unsigned char *bytes;
+    size_t size;
+} cth__os_memory;
+
 typedef struct cth__os_child {
     pid_t pid;
     int process; // its pidfd; -1: the system has none, then only the socket tells that it ended
     int socket, memory;
-    unsigned char *shared;
-    size_t size; // of `shared`
+    unsigned char *shared; // the worker has all of it here, its parent the first `base` bytes
+    size_t base;
+    size_t size; // of all of it
 } cth__os_child;
 
 // The bounds of the code, from the linker.
@@ -4672,43 +4682,59 @@ static CTH__UNUSED void cth__os_child_close(cth__os_child *child) {
         }
     }
     if (child->shared != NULL) {
-        (void)munmap(child->shared, child->size);
+        (void)munmap(child->shared, child->base);
     }
 }
 
-/* Have at least `size` bytes of shared memory. */
-static CTH__UNUSED bool cth__os_child_room(cth__os_child *child, size_t size) {
-    if (size <= child->size) {
-        return true;
-    }
+/* Have memory for `size` bytes from place `at` on. */
+static CTH__UNUSED bool cth__os_child_fill(cth__os_child *child, size_t at, size_t size) {
     const int error = errno;
-    size_t wanted = child->size != 0 ? child->size : 4096;
-    while (wanted < size) {
-        wanted *= 2;
-    }
     bool good = false;
 #    if defined(SYS_fallocate) && defined(__LP64__)
     // Takes the memory now: later, a lack of it would be a signal.
-    good = syscall(SYS_fallocate, child->memory, 0, 0L, (long)wanted) == 0;
+    do {
+        good = syscall(SYS_fallocate, child->memory, 0, (long)at, (long)size) == 0;
+    } while (!good && errno == EINTR);
     if (!good && errno != EOPNOTSUPP && errno != ENOSYS) {
         errno = error;
         return false;
     }
 #    endif
-    good = good || (lseek(child->memory, (off_t)(wanted - 1), SEEK_SET) >= 0 &&
+    good = good || (lseek(child->memory, (off_t)(at + size - 1), SEEK_SET) >= 0 &&
                     write(child->memory, "", 1) == 1);
-    void *shared =
-        good ? mmap(NULL, wanted, PROT_READ | PROT_WRITE, MAP_SHARED, child->memory, 0) : NULL;
-    good = good && shared != MAP_FAILED;
-    if (good) {
-        if (child->shared != NULL) {
-            (void)munmap(child->shared, child->size);
-        }
-        child->shared = (unsigned char *)shared;
-        child->size = wanted;
-    }
     errno = error;
     return good;
+}
+
+/* Map a part of the memory; it must not be touched where it was not filled. */
+static CTH__UNUSED bool cth__os_child_map(cth__os_child *child,
+                                          cth__os_memory *memory,
+                                          size_t at,
+                                          size_t size) {
+    const int error = errno;
+    void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, child->memory, (off_t)at);
+    errno = error;
+    if (bytes == MAP_FAILED) {
+        return false;
+    }
+    memory->bytes = (unsigned char *)bytes;
+    memory->size = size;
+    child->size = at + size > child->size ? at + size : child->size;
+    return true;
+}
+
+/* The process may have ended by now. */
+static CTH__UNUSED void cth__os_memory_unmap(cth__os_memory *memory) {
+    const int error = errno;
+    (void)munmap(memory->bytes, memory->size);
+    errno = error;
+}
+
+/* Give the system back what was filled. */
+static CTH__UNUSED void cth__os_memory_empty(cth__os_memory *memory) {
+    const int error = errno;
+    (void)syscall(SYS_madvise, memory->bytes, memory->size, 9); // MADV_REMOVE
+    errno = error;
 }
 
 /* Move a descriptor out of the way of those that a worker gets. */
@@ -4720,12 +4746,15 @@ static int cth__os_high(int file) {
     return high;
 }
 
-/* Start this program again as a worker. The calling thread must live longer than it: when that
-   thread ends, the system kills it. CTH_OK; CTH_AGAIN; CTH_NOMEM; CTH_UNSUPPORTED. */
+/* Start this program again as a worker, with `base` bytes of memory. The calling thread must live
+   longer than it: when that thread ends, the system kills it. CTH_OK; CTH_AGAIN; CTH_NOMEM;
+   CTH_UNSUPPORTED. */
 static CTH__UNUSED cth_status cth__os_child_start(cth__os_child *child,
                                                   const char *program,
-                                                  const char *name) {
+                                                  const char *name,
+                                                  size_t base) {
     const int error = errno;
+    cth__os_memory first = {NULL, 0};
     int ends[2] = {-1, -1};
     (void)socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
     const int theirs = cth__os_high(ends[1]);
@@ -4734,10 +4763,13 @@ static CTH__UNUSED cth_status cth__os_child_start(cth__os_child *child,
     child->socket = ends[0];
     child->memory = cth__os_high((int)syscall(SYS_memfd_create, "cthreads", 3)); // CLOEXEC, seals
     int failed = theirs < 0 || child->memory < 0 ? EMFILE : 0;
-    if (failed == 0 && (!cth__os_child_room(child, 1) ||
-                        fcntl(child->memory, 1033, 2) != 0)) { // F_ADD_SEALS: SHRINK
+    if (failed == 0 &&
+        (!cth__os_child_fill(child, 0, base) || !cth__os_child_map(child, &first, 0, base) ||
+         fcntl(child->memory, 1033, 2) != 0)) { // F_ADD_SEALS: SHRINK
         failed = ENOMEM;
     }
+    child->shared = first.bytes;
+    child->base = first.size;
     if (failed == 0) {
         char parent[24];
         (void)snprintf(parent, sizeof parent, "%ld", (long)getpid());
@@ -7150,9 +7182,22 @@ static void cth__sim_order(const volatile void *lock, int order) {
 enum { CTH__FATE_ANSWER, CTH__FATE_GONE, CTH__FATE_UNREAD, CTH__FATE_MIDWAY, CTH__FATE_LATE };
 enum { CTH__FATE_BEFORE_REPLY = CTH__FATE_LATE + 1, CTH__FATE_STALL, CTH__FATE_NOISE, CTH__FATES };
 
+/* A worker's memory; it is there as long as the worker or a part of it that is mapped. */
+typedef struct cth__sim_shared {
+    uint32_t refs;
+    unsigned char bytes[32768];
+} cth__sim_shared;
+
+typedef struct cth__sim_memory {
+    unsigned char *bytes;
+    size_t size;
+    cth__sim_shared *all;
+} cth__sim_memory;
+
 typedef struct cth__sim_child {
     unsigned char *shared;
     size_t size;
+    cth__sim_shared *all;
     cth__word over; // 1: killed
     uint32_t fate;
     unsigned char request[64];
@@ -7163,26 +7208,44 @@ static bool cth__sim_children(void) {
     return true;
 }
 
-static bool cth__sim_child_room(cth__sim_child *child, size_t size) {
-    if (size > child->size) {
-        unsigned char *shared = (unsigned char *)cth__sim_alloc(size, false);
-        if (shared == NULL) {
-            return false;
-        }
-        memset(shared, 0, size);
-        if (child->shared != NULL) {
-            memcpy(shared, child->shared, child->size);
-            cth__sim_free(child->shared);
-        }
-        child->shared = shared;
-        child->size = size;
+static bool cth__sim_child_fill(cth__sim_child *child, size_t at, size_t size) {
+    (void)child;
+    (void)at;
+    (void)size;
+    return !cth__sim_faulty(CTH_SIM_ALLOC, 8);
+}
+
+static bool cth__sim_child_map(cth__sim_child *child,
+                               cth__sim_memory *memory,
+                               size_t at,
+                               size_t size) {
+    if (at + size > sizeof child->all->bytes) {
+        return false;
     }
+    *memory = (cth__sim_memory){child->all->bytes + at, size, child->all};
+    child->size = at + size > child->size ? at + size : child->size;
+    child->all->refs++;
     return true;
+}
+
+static void cth__sim_shared_unref(cth__sim_shared *all) {
+    if (--all->refs == 0) {
+        cth__sim_free(all);
+    }
+}
+
+static void cth__sim_memory_unmap(cth__sim_memory *memory) {
+    cth__sim_shared_unref(memory->all);
+}
+
+static void cth__sim_memory_empty(cth__sim_memory *memory) {
+    memset(memory->bytes, 0xee, memory->size);
 }
 
 static cth_status cth__sim_child_start(cth__sim_child *child,
                                        const char *program,
-                                       const char *name) {
+                                       const char *name,
+                                       size_t base) {
     (void)program;
     (void)name;
     (void)cth__sim_self();
@@ -7192,7 +7255,16 @@ static cth_status cth__sim_child_start(cth__sim_child *child,
     if (cth__sim_faulty(CTH_SIM_THREADS, 4)) {
         return CTH_AGAIN;
     }
-    return cth__sim_child_room(child, 64) ? CTH_OK : CTH_NOMEM;
+    child->all = (cth__sim_shared *)cth__sim_alloc(sizeof *child->all, false);
+    if (child->all == NULL) {
+        return CTH_NOMEM;
+    }
+    memset(child->all->bytes, 0xee, sizeof child->all->bytes);
+    memset(child->all->bytes, 0, base);
+    child->all->refs = 1;
+    child->shared = child->all->bytes;
+    child->size = base;
+    return CTH_OK;
 }
 
 static bool cth__sim_child_over(cth__sim_child *child) {
@@ -7253,7 +7325,7 @@ static void cth__sim_child_end(cth__sim_child *child, cth_time deadline, char *t
     cth__sim_point(NULL);
     (void)cth__sim_op("end of a process", &child->over, NULL);
     (void)snprintf(text, size, "killed by signal %d", deadline == 0 ? 9 : 11);
-    cth__sim_free(child->shared);
+    cth__sim_shared_unref(child->all);
 }
 
 #    define cth__os_handle       cth__sim_os_thread
@@ -7282,7 +7354,11 @@ static void cth__sim_child_end(cth__sim_child *child, cth_time deadline, char *t
 #    define cth__children        cth__sim_children
 #    define cth__child_handle    cth__sim_child
 #    define cth__child_start     cth__sim_child_start
-#    define cth__child_room      cth__sim_child_room
+#    define cth__child_memory    cth__sim_memory
+#    define cth__child_fill      cth__sim_child_fill
+#    define cth__child_map       cth__sim_child_map
+#    define cth__memory_unmap    cth__sim_memory_unmap
+#    define cth__memory_empty    cth__sim_memory_empty
 #    define cth__child_send      cth__sim_child_send
 #    define cth__child_recv      cth__sim_child_recv
 #    define cth__child_kill      cth__sim_child_kill
@@ -7313,7 +7389,11 @@ static void cth__sim_child_end(cth__sim_child *child, cth_time deadline, char *t
 #    define cth__children       cth__os_children
 #    define cth__child_handle   cth__os_child
 #    define cth__child_start    cth__os_child_start
-#    define cth__child_room     cth__os_child_room
+#    define cth__child_memory   cth__os_memory
+#    define cth__child_fill     cth__os_child_fill
+#    define cth__child_map      cth__os_child_map
+#    define cth__memory_unmap   cth__os_memory_unmap
+#    define cth__memory_empty   cth__os_memory_empty
 #    define cth__child_send     cth__os_child_send
 #    define cth__child_recv     cth__os_child_recv
 #    define cth__child_kill     cth__os_child_kill
@@ -13376,7 +13456,9 @@ struct cth_future {
     cth__word refs;
     cth__word state;
     cth_status status;
-    size_t result_at, result_size; // in `bytes`
+    struct cth__piece *piece;      // where its data is if not in `bytes`
+    unsigned char *data;           // the argument, the result
+    size_t result_at, result_size; // in `data`
     cth__callback *callbacks;      // the latest first
     cth_future *after;             // while it waits: for that one
     bool unasked;                  // nobody has a handle
@@ -13406,13 +13488,34 @@ typedef struct cth__frame {
 
 struct cth__mapping;
 
+/* Memory for the argument and the result of one task, apart from its future. */
+typedef struct cth__piece {
+    struct cth__piece *next; // among the free ones
+    cth__child_memory memory;
+    uint64_t owner; // the process that shares it, 0: none
+    size_t at;      // its place in the memory of that one
+    size_t have;    // so much of it is there to be used
+} cth__piece;
+
 /* What does the tasks of an executor in place of its workers, see impl:process. */
 typedef struct cth__runner {
-    cth_status (*accept)(cth_task_fn fn, size_t arg_size, size_t result_size); // at the submit
+    // At the submit. `*piece` becomes one for what is not to be in the future itself.
+    cth_status (*accept)(cth_executor *executor,
+                         cth_task_fn fn,
+                         size_t arg_size,
+                         size_t result_size,
+                         cth__piece **piece);
+    void (*give_back)(cth_executor *executor, cth__piece *piece);
     cth_status (*call)(cth_future *future, cth__self *self);
     void (*leave)(cth_executor *executor, cth__self *self); // a worker ends
     cth_status (*map)(cth_executor *executor, struct cth__mapping *m);
 } cth__runner;
+
+/* Where the result of a task begins, behind its argument: a place for any type. */
+static size_t cth__result_place(size_t arg_size) {
+    const size_t mask = _Alignof(max_align_t) - 1;
+    return (arg_size + mask) & ~mask;
+}
 
 static bool cth__executor_of_parent(const cth_executor *executor) {
     return executor->generation != cth__g.generation;
@@ -13434,13 +13537,20 @@ static void cth__tasks_push(cth__tasks *tasks, cth_future *block) {
     tasks->n++;
 }
 
-static void cth__tasks_free(cth__tasks *tasks) {
-    while (tasks->first != NULL) {
-        cth_future *block = tasks->first;
+/* Take the first block, or NULL. */
+static cth_future *cth__tasks_pop(cth__tasks *tasks) {
+    cth_future *block = tasks->first;
+    if (block != NULL) {
         tasks->first = block->next;
+        tasks->n--;
+    }
+    return block;
+}
+
+static void cth__tasks_free(cth__tasks *tasks) {
+    for (cth_future *block; (block = cth__tasks_pop(tasks)) != NULL;) {
         cth__free(block);
     }
-    tasks->n = 0;
 }
 
 static void cth__executor_unref(cth_executor *executor) {
@@ -13457,6 +13567,9 @@ static void cth__executor_unref(cth_executor *executor) {
 static void cth__future_free(cth_future *future) {
     cth_executor *executor = future->executor;
     cth__inbox *inbox = &executor->inbox;
+    if (future->piece != NULL) {
+        executor->runner->give_back(executor, future->piece);
+    }
     if (future->unasked) {
         cth__free(future);
         return;
@@ -13623,8 +13736,7 @@ static bool cth__task_goes_on(cth_future *future) {
     } else if (cth__executor_refuses(executor) != CTH_OK) {
         cth__task_drop(future);
     } else {
-        cth__copy(future->bytes, (unsigned char *)first->bytes + first->result_at,
-                  first->result_size);
+        cth__copy(future->data, first->data + first->result_at, first->result_size);
         (void)cth__worker_need(executor); // there is one, for it stays while a task waits
         cth__task_enqueue(future);
         ended = false;
@@ -13700,9 +13812,8 @@ static bool cth__tasks_settle(cth_future *first) {
 /* The one place where a task's function is called. */
 static cth_status cth__task_call(cth_future *future, cth__self *self) {
     const cth__runner *runner = future->executor->runner;
-    return runner != NULL
-               ? runner->call(future, self)
-               : future->fn(future->bytes, (unsigned char *)future->bytes + future->result_at);
+    return runner != NULL ? runner->call(future, self)
+                          : future->fn(future->data, future->data + future->result_at);
 }
 
 /* Under the mutex, when something of it has ended: wake those who wait for the end of all. */
@@ -13720,7 +13831,8 @@ static bool cth__executor_rested(const cth_executor *executor) {
 /* Under the mutex: keep the block of a task of which nobody has a reference, or free it. */
 static void cth__task_recycle(cth_future *future) {
     cth_executor *executor = future->executor;
-    if (future->unasked && future->small && executor->spare.n < CTH__KEPT) {
+    if (future->unasked && future->small && future->piece == NULL &&
+        executor->spare.n < CTH__KEPT) {
         cth__tasks_push(&executor->spare, future);
     } else {
         (void)cth_mutex_unlock(&executor->mutex); // it may take its time
@@ -13863,7 +13975,7 @@ static cth_status cth__future_get(cth_future *future, void *result, cth_time dea
         return status;
     }
     if (future->status == CTH_OK && result != NULL) {
-        cth__copy(result, (unsigned char *)future->bytes + future->result_at, future->result_size);
+        cth__copy(result, future->data + future->result_at, future->result_size);
     }
     return future->status;
 }
@@ -14389,6 +14501,22 @@ static void cth__task_enqueue(cth_future *future) {
     }
 }
 
+/* Give a task its argument, if there is one yet, and where its data is. */
+static void cth__task_fill(cth_future *future,
+                           cth__piece *piece,
+                           const void *arg,
+                           size_t arg_size,
+                           size_t result_at,
+                           size_t result_size) {
+    future->piece = piece;
+    future->data = piece != NULL ? piece->memory.bytes : (unsigned char *)future->bytes;
+    future->result_at = result_at;
+    future->result_size = result_size;
+    if (arg != NULL) {
+        cth__copy(future->data, arg, arg_size);
+    }
+}
+
 /* Make a task, of which the user gets a reference in `*asked` unless that is NULL. If `queued` is
    not NULL and the inbox is open it goes there, `*queued` is true, and it is not to be touched. */
 static cth_status cth__task_new(cth_executor *executor,
@@ -14408,45 +14536,50 @@ static cth_status cth__task_new(cth_executor *executor,
     if (cth__executor_of_parent(executor)) {
         return CTH_FORKED;
     }
+    cth__piece *piece = NULL;
     if (executor->runner != NULL) {
-        const cth_status status = executor->runner->accept(fn, arg_size, result_size);
+        const cth_status status =
+            executor->runner->accept(executor, fn, arg_size, result_size, &piece);
         if (status != CTH_OK) {
             return status;
         }
     }
     cth__inbox *inbox = &executor->inbox;
-    const size_t mask = _Alignof(max_align_t) - 1;
-    const size_t result_at = (arg_size + mask) & ~mask;
-    const bool small = result_at + result_size <= CTH__SMALL;
-    const size_t size = small ? (size_t)CTH__SMALL : result_at + result_size;
+    const size_t result_at = cth__result_place(arg_size);
+    const size_t size = piece != NULL ? 0 : result_at + result_size;
+    const bool small = size <= CTH__SMALL;
     cth_cancel *token = cth_cancel_current();
-    (void)cth_mutex_lock(&inbox->mutex);
-    cth_future *future = small ? inbox->spare.first : NULL;
+    cth_future *future = NULL;
+    if (small) {
+        (void)cth_mutex_lock(&inbox->mutex);
+        future = cth__tasks_pop(&inbox->spare);
+    }
     if (future != NULL) {
-        inbox->spare.first = future->next;
-        inbox->spare.n--;
-        memset(future, 0, sizeof *future + result_at + result_size);
+        memset(future, 0, sizeof *future + size);
+        cth__task_fill(future, piece, arg, arg_size, result_at, result_size);
     } else {
-        (void)cth_mutex_unlock(&inbox->mutex);
-        future = (cth_future *)cth__alloc(sizeof *future + size, false);
+        if (small) {
+            (void)cth_mutex_unlock(&inbox->mutex);
+        }
+        future =
+            (cth_future *)cth__alloc(sizeof *future + (small ? (size_t)CTH__SMALL : size), false);
         if (future == NULL) {
+            if (piece != NULL) {
+                executor->runner->give_back(executor, piece);
+            }
             return CTH_NOMEM;
         }
+        cth__task_fill(future, piece, arg, arg_size, result_at, result_size);
         (void)cth_mutex_lock(&inbox->mutex);
     }
     future->executor = executor;
     future->fn = fn;
     future->token = token;
-    future->result_at = result_at;
-    future->result_size = result_size;
     future->small = small;
     future->unasked = asked == NULL;
     // relaxed: nobody else knows it yet.
     cth__store(&future->refs, asked != NULL ? 2 : 1, relaxed);
     inbox->futures += asked != NULL;
-    if (arg != NULL) {
-        cth__copy(future->bytes, arg, arg_size);
-    }
     if (queued != NULL && inbox->open) {
         *queued = true;
         if (asked != NULL) {
@@ -14816,7 +14949,7 @@ CTH_API cth_status cth_map_each(cth_executor *executor,
             if (status != CTH_OK) {
                 (void)cth_fail(status, "%s", cth__future_text(future));
             } else if (each != NULL) {
-                status = each((unsigned char *)future->bytes + future->result_at, context);
+                status = each(future->data + future->result_at, context);
             }
             given++;
             cth_future_release(future);
@@ -14949,11 +15082,20 @@ CTH_API void cth__pooled_leave(cth__pooled *pooled) {
    request to it and a reply. Both are of one fixed size, so nothing that a worker sends is taken
    for a length. Arguments and results lie in memory the two share, at places the parent decides:
 
-       0                64                  rounded up to 64     `size` of the request
-       number, unused | argument bytes    | result bytes       |
+       0                64                           CTH__CHILD_BASE    `size` of the request
+       number, unused | argument, result: if small | pieces ...       |
 
    A worker writes a request's number to the front when it begins the task. If it dies and that is
    not there, the task was not begun, and another worker gets it.
+
+   A small task has its bytes in its future, from where and to where they are copied. Those of a
+   large one are never copied if all goes well: the submit puts the argument into a free piece, the
+   task gets the addresses, and who asks for the result reads it there. Mapping and filling memory
+   costs more than all the copies, so a piece stays mapped on both sides and is used again, but only
+   with the same process: no other one ever sees it. Since the submit cannot know which process will
+   take the task, it guesses by taking the piece that was given back last; if that was wrong, or if
+   there was none, the bytes are copied into a piece of the right process. A piece whose process has
+   ended stays for its future only. Free pieces together keep no more than CTH__PIECES_KEPT bytes.
 
    What waits: a worker thread, in the poll of cth__os_child_recv, for a reply, the death of its
    process, or the timeout. Whoever kills the process wakes it by that; so there is nothing else to
@@ -14966,11 +15108,18 @@ CTH_API void cth__pooled_leave(cth__pooled *pooled) {
 #  define CTH__CHILD_HEAD  ((size_t)64)
 #  define CTH__CHILD_TRIES 10       // workers in a row that die before they begin a task
 #  define CTH__CHILD_GRACE CTH_S(5) // for exit handlers, when a worker is to end
+#  ifdef CTHREADS_SIM
+#    define CTH__CHILD_BASE  ((size_t)128)
+#    define CTH__PIECES_KEPT ((size_t)1024)
+#  else
+#    define CTH__CHILD_BASE  ((size_t)1 << 18) // more than a task of cth__process_map has
+#    define CTH__PIECES_KEPT ((size_t)1 << 26)
+#  endif
 
 typedef struct cth__request {
     uint32_t kind, number;
     int64_t fn; // from cth__chunk_run
-    uint64_t arg_size, result_size;
+    uint64_t arg_at, arg_size, result_at, result_size;
     uint64_t size; // of the shared memory
 } cth__request;
 
@@ -14982,15 +15131,19 @@ typedef struct cth__reply {
 typedef struct cth__child {
     cth__child_handle os;
     struct cth__child *next, *prev;
+    uint64_t id;     // no other has it
     uint32_t number; // of the latest request
     uint32_t tasks;  // that it has done
 } cth__child;
 
 typedef struct cth__processes {
     cth__runner runner; // first: how the executor calls this section
-    cth_mutex mutex;    // guards the two below
+    cth_mutex mutex;    // guards the five below
     cth__child *first;
-    int ending; // the signal all were sent, or 0
+    int ending;       // the signal all were sent, or 0
+    uint64_t started; // so many processes
+    cth__piece *free; // the latest first; all of processes that live
+    size_t kept;      // what those have of memory
     uint32_t max_tasks;
     cth_time timeout;
     cth_task_fn init;
@@ -15044,10 +15197,6 @@ static cth_status cth__chunk_run(void *arg, void *result) {
     return CTH_OK;
 }
 
-static size_t cth__result_place(size_t arg_size) {
-    return CTH__CHILD_HEAD + (arg_size + CTH__CHILD_HEAD - 1) / CTH__CHILD_HEAD * CTH__CHILD_HEAD;
-}
-
 /* In a worker: do what is asked for and make the reply. Returns its size, 0 for no request. `dies`:
    the simulator wants it to begin only. */
 static size_t cth__hook_answer(const void *bytes,
@@ -15062,9 +15211,10 @@ static size_t cth__hook_answer(const void *bytes,
         return 0;
     }
     memcpy(&request, bytes, sizeof request);
-    if (request.kind != CTH__REQUEST || request.arg_size > CTH_PROCESS_BYTES_MAX ||
-        request.result_size > CTH_PROCESS_BYTES_MAX ||
-        cth__result_place((size_t)request.arg_size) + request.result_size > room) {
+    if (request.kind != CTH__REQUEST || request.arg_at < CTH__CHILD_HEAD ||
+        request.arg_at > request.result_at || request.result_at > room ||
+        request.arg_size > request.result_at - request.arg_at ||
+        request.result_size > room - request.result_at) {
         return 0;
     }
     // Not atomic: read after this process has ended, or not at all. Volatile: before the call.
@@ -15072,14 +15222,14 @@ static size_t cth__hook_answer(const void *bytes,
     if (dies) {
         return 0;
     }
-    unsigned char *result = shared + cth__result_place((size_t)request.arg_size);
+    unsigned char *result = shared + (size_t)request.result_at;
     cth__self *self = cth__self_get();
     cth_status status = CTH_NOMEM;
     memset(&reply, 0, sizeof reply);
     if (self != NULL) {
         memset(result, 0, (size_t)request.result_size);
         self->error[0] = '\0';
-        status = cth__fn_at_offset(request.fn)(shared + CTH__CHILD_HEAD, result);
+        status = cth__fn_at_offset(request.fn)(shared + (size_t)request.arg_at, result);
         if (status != CTH_OK) {
             memcpy(reply.error, self->error, sizeof reply.error);
         }
@@ -15101,16 +15251,126 @@ static bool cth__reply_read(cth__reply *reply, const void *bytes, size_t size, u
            memchr(reply->error, '\0', sizeof reply->error) != NULL;
 }
 
+/* Take a free piece of `size` bytes: one of that process, or of any. NULL: there is none. */
+static cth__piece *cth__piece_take(cth__processes *p, uint64_t owner, size_t size) {
+    cth__piece *found = NULL;
+    (void)cth_mutex_lock(&p->mutex);
+    // Without a look at `room` first: those that have their memory.
+    for (int room = 0; room <= (owner != 0) && found == NULL; room++) {
+        for (cth__piece **link = &p->free; *link != NULL && found == NULL; link = &(*link)->next) {
+            cth__piece *piece = *link;
+            if ((owner == 0 || piece->owner == owner) &&
+                (room ? piece->memory.size : piece->have) >= size) {
+                found = piece;
+                *link = piece->next;
+                p->kept -= piece->have;
+                break;
+            }
+        }
+    }
+    (void)cth_mutex_unlock(&p->mutex);
+    return found;
+}
+
+static void cth__piece_empty(cth__piece *piece) {
+    cth__memory_empty(&piece->memory);
+    piece->have = 0;
+}
+
+static void cth__piece_free(cth__piece *piece) {
+    if (piece->owner != 0) {
+        cth__memory_unmap(&piece->memory);
+    }
+    cth__free(piece);
+}
+
+static void cth__piece_give_back(cth__processes *p, cth__piece *piece) {
+    if (piece->have > CTH__PIECES_KEPT) {
+        cth__piece_empty(piece);
+    }
+    (void)cth_mutex_lock(&p->mutex);
+    const cth__child *child = p->first;
+    while (child != NULL && child->id != piece->owner) {
+        child = child->next;
+    }
+    if (child != NULL) {
+        piece->next = p->free;
+        p->free = piece;
+        p->kept += piece->have;
+        while (p->kept > CTH__PIECES_KEPT) { // the oldest gives way
+            cth__piece *oldest = piece;
+            for (cth__piece *at = piece; at != NULL; at = at->next) {
+                oldest = at->have != 0 ? at : oldest;
+            }
+            p->kept -= oldest->have;
+            cth__piece_empty(oldest);
+        }
+    }
+    (void)cth_mutex_unlock(&p->mutex);
+    if (child == NULL) {
+        cth__piece_free(piece);
+    }
+}
+
+/* A piece of the calling thread's worker. */
+static cth__piece *cth__piece_get(cth__processes *p, cth__child *child, size_t size) {
+    cth__piece *piece = cth__piece_take(p, child->id, size);
+    if (piece == NULL) {
+        size_t room = CTH__CHILD_BASE * 2;
+        while (room < size && room < SIZE_MAX / 4) {
+            room *= 2;
+        }
+        piece = (cth__piece *)cth__alloc(sizeof *piece, false);
+        if (piece == NULL) {
+            return NULL;
+        }
+        piece->owner = child->id;
+        piece->at = child->os.size;
+        if (room < size || room > SIZE_MAX - piece->at ||
+            !cth__child_map(&child->os, &piece->memory, piece->at, room)) {
+            cth__free(piece);
+            return NULL;
+        }
+    }
+    if (piece->have < size) {
+        const size_t part = piece->memory.size / 8; // what is filled: whole ones
+        const size_t most = (size + part - 1) / part * part;
+        if (!cth__child_fill(&child->os, piece->at, most)) {
+            cth__piece_give_back(p, piece);
+            return NULL;
+        }
+        piece->have = most;
+    }
+    return piece;
+}
+
 /* End the calling thread's worker; how it ended goes to `text`. `grace`: 0 kills it. */
 static void cth__child_drop(cth__processes *p, cth__self *self, cth_time grace, char text[64]) {
     cth__child *child = self->child;
+    cth__piece *pieces = NULL; // its free ones
     self->child = NULL;
     (void)cth_mutex_lock(&p->mutex);
     *(child->prev != NULL ? &child->prev->next : &p->first) = child->next;
     if (child->next != NULL) {
         child->next->prev = child->prev;
     }
+    for (cth__piece **link = &p->free; *link != NULL;) {
+        cth__piece *piece = *link;
+        if (piece->owner != child->id) {
+            link = &piece->next;
+            continue;
+        }
+        *link = piece->next;
+        p->kept -= piece->have;
+        piece->next = pieces;
+        pieces = piece;
+    }
     (void)cth_mutex_unlock(&p->mutex);
+    while (pieces != NULL) {
+        cth__piece *piece = pieces;
+        pieces = piece->next;
+        cth__piece_free(piece);
+    }
     cth__child_end(&child->os, grace != 0 ? cth_after(grace) : 0, text, 64);
     cth__free(child);
 }
@@ -15121,8 +15381,8 @@ static cth_status cth__child_new(cth__processes *p, cth__self *self) {
     if (child == NULL) {
         return CTH_NOMEM;
     }
-    const cth_status status =
-        cth__child_start(&child->os, cth__process.program, cth_thread_name(self->thread));
+    const cth_status status = cth__child_start(&child->os, cth__process.program,
+                                               cth_thread_name(self->thread), CTH__CHILD_BASE);
     if (status != CTH_OK) {
         cth__free(child);
         return cth_fail(status, "no worker could be started: %s", cth_status_text(status));
@@ -15133,6 +15393,7 @@ static cth_status cth__child_new(cth__processes *p, cth__self *self) {
         child->next->prev = child;
     }
     p->first = child;
+    child->id = ++p->started;
     if (p->ending != 0) {
         cth__child_kill(&child->os, p->ending);
     }
@@ -15141,29 +15402,47 @@ static cth_status cth__child_new(cth__processes *p, cth__self *self) {
     return CTH_OK;
 }
 
-/* Have the calling thread's worker run `fn`. What that returns, with its text; or, and then the
-   worker is no more: CTH_BROKEN, with `*begun` false if it has not begun; CTH_TIMEDOUT. */
+/* Whether bytes do not go where those of small tasks go. */
+static bool cth__child_large(size_t size) {
+    return size > CTH__CHILD_BASE - CTH__CHILD_HEAD;
+}
+
+/* Have the calling thread's worker run `fn`. Argument and result are small and at `data`; else they
+   are in, or come to be in, `*piece`, with the result behind the `result_at` bytes of the argument.
+   What `fn` returns, with its text; or, and then the worker is no more: CTH_BROKEN, with `*begun`
+   false if it has not begun; CTH_TIMEDOUT. */
 static cth_status cth__child_ask(cth__processes *p,
                                  cth__self *self,
                                  cth_task_fn fn,
-                                 const void *arg,
-                                 size_t arg_size,
-                                 void *result,
+                                 cth__piece **piece,
+                                 unsigned char *data,
+                                 size_t result_at,
                                  size_t result_size,
                                  bool *begun) {
     cth__child *child = self->child;
-    const size_t result_at = cth__result_place(arg_size);
+    const bool large = cth__child_large(result_at + result_size);
     const cth_time deadline = p->timeout != 0 ? cth_after(p->timeout) : CTH_FOREVER;
     unsigned char bytes[sizeof(cth__reply) + 1]; // a longer message must not look like a reply
     cth__reply reply;
     char how[64];
     *begun = true;
-    if (!cth__child_room(&child->os, result_at + result_size)) {
-        return cth_fail(CTH_NOMEM, "no memory to share with a worker");
+    if (!large) {
+        cth__copy(child->os.shared + CTH__CHILD_HEAD, data, result_at);
+    } else if (*piece == NULL || (*piece)->owner != child->id) {
+        cth__piece *own = cth__piece_get(p, child, result_at + result_size);
+        if (own == NULL) {
+            return cth_fail(CTH_NOMEM, "no memory to share with a worker");
+        }
+        cth__copy(own->memory.bytes, data, result_at);
+        if (*piece != NULL) {
+            cth__piece_give_back(p, *piece);
+        }
+        *piece = own;
     }
-    cth__copy(child->os.shared + CTH__CHILD_HEAD, arg, arg_size);
+    const size_t at = large ? (*piece)->at : CTH__CHILD_HEAD;
     const cth__request request = {CTH__REQUEST,          ++child->number,
-                                  cth__fn_to_offset(fn), (uint64_t)arg_size,
+                                  cth__fn_to_offset(fn), (uint64_t)at,
+                                  (uint64_t)result_at,   (uint64_t)(at + result_at),
                                   (uint64_t)result_size, (uint64_t)child->os.size};
     int got = 0;
     if (cth__child_send(&child->os, &request, sizeof request)) {
@@ -15171,7 +15450,9 @@ static cth_status cth__child_ask(cth__processes *p,
     }
     if (got > 0 && cth__reply_read(&reply, bytes, (size_t)got, child->number)) {
         if (reply.status == CTH_OK) {
-            cth__copy(result, child->os.shared + result_at, result_size);
+            if (!large) {
+                cth__copy(data + result_at, child->os.shared + at + result_at, result_size);
+            }
         } else {
             memcpy(self->error, reply.error, sizeof self->error);
         }
@@ -15190,7 +15471,6 @@ static cth_status cth__child_ask(cth__processes *p,
 /* Run a task in the calling thread's worker. */
 static cth_status cth__process_call(cth_future *future, cth__self *self) {
     cth__processes *p = (cth__processes *)(void *)future->executor->runner;
-    void *result = (unsigned char *)future->bytes + future->result_at;
     char how[64];
     for (int tries = 1;; tries++) {
         bool begun = true;
@@ -15198,8 +15478,12 @@ static cth_status cth__process_call(cth_future *future, cth__self *self) {
         if (self->child == NULL) {
             status = cth__child_new(p, self);
             if (status == CTH_OK && p->init != NULL) {
-                status = cth__child_ask(p, self, p->init, p->init_arg, p->init_arg_size, NULL, 0,
-                                        &begun);
+                cth__piece *piece = NULL;
+                status = cth__child_ask(p, self, p->init, &piece, (unsigned char *)p->init_arg,
+                                        p->init_arg_size, 0, &begun);
+                if (piece != NULL) {
+                    cth__piece_give_back(p, piece);
+                }
                 begun = self->child != NULL || status != CTH_BROKEN; // else another worker tries
                 if (status != CTH_OK && self->child != NULL) {
                     cth__child_drop(p, self, CTH__CHILD_GRACE, how);
@@ -15207,8 +15491,11 @@ static cth_status cth__process_call(cth_future *future, cth__self *self) {
             }
         }
         if (status == CTH_OK) {
-            status = cth__child_ask(p, self, future->fn, future->bytes, future->result_at, result,
-                                    future->result_size, &begun);
+            status = cth__child_ask(p, self, future->fn, &future->piece, future->data,
+                                    future->result_at, future->result_size, &begun);
+            if (future->piece != NULL) {
+                future->data = future->piece->memory.bytes;
+            }
             if (self->child != NULL && ++self->child->tasks == p->max_tasks) {
                 cth__child_drop(p, self, CTH__CHILD_GRACE, how);
             }
@@ -15230,13 +15517,39 @@ static void cth__process_leave(cth_executor *executor, cth__self *self) {
     }
 }
 
-static cth_status cth__process_accept(cth_task_fn fn, size_t arg_size, size_t result_size) {
+static cth_status cth__process_can(cth_task_fn fn, size_t arg_size, size_t result_size) {
     if (!cth__os_in_program((uintptr_t)fn)) {
         return cth_fail(CTH_INVALID, "a function of a shared library cannot run in a process");
     }
     return arg_size <= CTH_PROCESS_BYTES_MAX && result_size <= CTH_PROCESS_BYTES_MAX
                ? CTH_OK
                : cth_fail(CTH_INVALID, "more bytes than a task in a process may have");
+}
+
+static cth_status cth__process_accept(cth_executor *executor,
+                                      cth_task_fn fn,
+                                      size_t arg_size,
+                                      size_t result_size,
+                                      cth__piece **piece) {
+    cth__processes *p = (cth__processes *)(void *)executor->runner;
+    const cth_status status = cth__process_can(fn, arg_size, result_size);
+    const size_t result_at = cth__result_place(arg_size);
+    if (status == CTH_OK && cth__child_large(result_at + result_size)) {
+        *piece = cth__piece_take(p, 0, result_at + result_size);
+        if (*piece == NULL) {
+            *piece = (cth__piece *)cth__alloc_raw(CTH__ALIGNED(cth__piece) + result_at, false);
+            if (*piece == NULL) {
+                return CTH_NOMEM;
+            }
+            memset(*piece, 0, sizeof **piece);
+            (*piece)->memory.bytes = (unsigned char *)*piece + CTH__ALIGNED(cth__piece);
+        }
+    }
+    return status;
+}
+
+static void cth__process_give_back(cth_executor *executor, cth__piece *piece) {
+    cth__piece_give_back((cth__processes *)(void *)executor->runner, piece);
 }
 
 /* What cth_map asks for, as tasks of `some` calls each, a number of them at a time. */
@@ -15285,7 +15598,7 @@ static cth_status cth__process_map(cth_executor *executor, cth__mapping *m) {
         cth_future *future = ahead[done++ % AHEAD];
         if (status == CTH_OK || cth_future_cancel(future) != CTH_OK) {
             const cth_status got = cth_future_result(future, NULL);
-            const unsigned char *results = (unsigned char *)future->bytes + future->result_at;
+            const unsigned char *results = future->data + future->result_at;
             const cth__chunk_end *end = (const cth__chunk_end *)(const void *)results;
             const char *error = cth_future_error(future);
             if (status == CTH_OK && (status = got) == CTH_OK) {
@@ -15338,8 +15651,8 @@ CTH_API void cth_process_main(int argc, char **argv) {
 
 CTH_API cth_status cth_process_executor_create(cth_executor **out, const cth_process_desc *desc) {
     static const cth_process_desc none = {0};
-    static const cth__runner runner = {cth__process_accept, cth__process_call, cth__process_leave,
-                                       cth__process_map};
+    static const cth__runner runner = {cth__process_accept, cth__process_give_back,
+                                       cth__process_call, cth__process_leave, cth__process_map};
     desc = desc != NULL ? desc : &none;
     if (out == NULL || desc->timeout < 0 || desc->init_arg_size > CTH_PROCESS_BYTES_MAX ||
         desc->policy == CTH_FULL_CALLER_RUNS) {
@@ -15352,7 +15665,7 @@ CTH_API cth_status cth_process_executor_create(cth_executor **out, const cth_pro
         return cth_fail(CTH_INVALID, "cth_process_main was not called, first in main");
     }
     if (desc->init != NULL) {
-        const cth_status status = cth__process_accept(desc->init, desc->init_arg_size, 0);
+        const cth_status status = cth__process_can(desc->init, desc->init_arg_size, 0);
         if (status != CTH_OK) {
             return status;
         }

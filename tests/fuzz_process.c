@@ -96,8 +96,15 @@ int main(int argc, char **argv) {
         for (int i = 0; i < 1000; i++, rounds++) {
             uint8_t bytes[sizeof reply + 64];
             memset(bytes, 0, sizeof bytes);
-            const cth__request request = {
-                CTH__REQUEST, NUMBER, 0, cth_rng_next(&rng) % 3000, cth_rng_next(&rng) % 3000, 0};
+            cth__request request = {CTH__REQUEST,
+                                    NUMBER,
+                                    0,
+                                    CTH__CHILD_HEAD + cth_rng_next(&rng) % 500,
+                                    cth_rng_next(&rng) % 3000,
+                                    0,
+                                    cth_rng_next(&rng) % 3000,
+                                    0};
+            request.result_at = request.arg_at + request.arg_size + cth_rng_next(&rng) % 100;
             const bool is_request = cth_rng_next(&rng) % 2 == 0;
             size_t size = is_request ? sizeof request : sizeof reply;
             memcpy(bytes, is_request ? (const void *)&request : &reply, size);

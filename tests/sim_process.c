@@ -278,6 +278,67 @@ static cth_status cancelled(void *arg) {
     return CTH_OK;
 }
 
+/* Arguments and results that go into pieces of memory: none is another task's, or an earlier one's,
+   and what was kept for the next tasks is bounded. */
+typedef struct large {
+    int i;
+    unsigned char bytes[400];
+} large;
+
+static cth_status turns(void *arg, void *result) {
+    const large *from = (const large *)arg;
+    large *to = (large *)result;
+    to->i = from->i + 10;
+    for (size_t i = 0; i < sizeof to->bytes; i++) {
+        CTH_SIM_CHECK(from->bytes[i] == (unsigned char)(from->i + (int)i) && to->bytes[i] == 0);
+        to->bytes[i] = (unsigned char)~from->bytes[i];
+    }
+    return CTH_OK;
+}
+
+static cth_future *submit_large(int i) {
+    static large arg;
+    cth_future *future = NULL;
+    arg.i = i;
+    for (size_t j = 0; j < sizeof arg.bytes; j++) {
+        arg.bytes[j] = (unsigned char)(i + (int)j);
+    }
+    cth_status status;
+    while ((status = cth_submit(pool, &future, turns, &arg, sizeof arg, sizeof arg)) != CTH_OK) {
+        CTH_SIM_CHECK(status == CTH_NOMEM || status == CTH_AGAIN);
+    }
+    memset(&arg, 0, sizeof arg);
+    return future;
+}
+
+static cth_status larges(void *arg) {
+    enum { N = 6, AHEAD = 3 };
+    static large got;
+    (void)arg;
+    fresh(&(cth_process_desc){.workers = 1 + cth_sim_choose(2), .max_tasks = cth_sim_choose(3)});
+    const cth__processes *p = (const cth__processes *)(const void *)pool->runner;
+    for (int i = 0; i < N + AHEAD; i++) {
+        cth_future **future = &futures[i % AHEAD];
+        if (i >= AHEAD) {
+            const cth_status status = cth_future_result(*future, &got);
+            CTH_SIM_CHECK(faults || status == CTH_OK);
+            CTH_SIM_CHECK(status != CTH_OK || got.i == i - AHEAD + 10);
+            for (size_t j = 0; j < sizeof got.bytes && status == CTH_OK; j++) {
+                CTH_SIM_CHECK(got.bytes[j] == (unsigned char)~(i - AHEAD + (int)j));
+            }
+            cth_future_release(*future);
+        }
+        if (i < N) {
+            *future = submit_large(i);
+        }
+        CTH_SIM_CHECK(p->kept <= CTH__PIECES_KEPT);
+    }
+    CTH_SIM_CHECK(cth_executor_shutdown(pool, CTH_DRAIN) == CTH_OK);
+    CTH_SIM_CHECK(p->free == NULL && p->kept == 0);
+    end();
+    return CTH_OK;
+}
+
 #define SCENARIO(fn)                \
   static void passes_##fn(void) {   \
     faults = false;                 \
@@ -293,6 +354,7 @@ SCENARIO(killed)
 SCENARIO(shut_while_used)
 SCENARIO(mapped)
 SCENARIO(cancelled)
+SCENARIO(larges)
 
 static void passes_not_begun(void) {
     faults = true;
@@ -315,10 +377,10 @@ static void finds_stalls(void) {
 }
 
 static const test_case tests[] = {
-    TEST(passes_results),   TEST(passes_timeouts),        TEST(passes_inited),
-    TEST(passes_killed),    TEST(passes_shut_while_used), TEST(passes_mapped),
-    TEST(passes_cancelled), TEST(passes_not_begun),       TEST(passes_killed_at_once),
-    TEST(finds_deaths),     TEST(finds_stalls),
+    TEST(passes_results),        TEST(passes_timeouts),        TEST(passes_inited),
+    TEST(passes_killed),         TEST(passes_shut_while_used), TEST(passes_mapped),
+    TEST(passes_cancelled),      TEST(passes_larges),          TEST(passes_not_begun),
+    TEST(passes_killed_at_once), TEST(finds_deaths),           TEST(finds_stalls),
 };
 
 int main(int argc, char **argv) {

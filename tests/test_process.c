@@ -40,10 +40,24 @@ static void make(const cth_process_desc *desc) {
     CHECK_STATUS(cth_process_executor_create(&pool, desc), CTH_OK);
 }
 
-/* No process and no descriptor is left. */
+/* Parts of workers' memory that this process has mapped. */
+static int mappings(void) {
+    char line[512];
+    int n = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    CHECK(maps != NULL);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        n += strstr(line, "memfd:cthreads") != NULL;
+    }
+    fclose(maps);
+    return n;
+}
+
+/* No process, no descriptor and no memory of a worker is left. */
 static void clean(void) {
     cth_executor_release(pool);
     CHECK_EQ(descriptors(), descriptors_before);
+    CHECK_EQ(mappings(), 0);
     no_children();
 }
 
@@ -192,30 +206,204 @@ static cth_status turns_over(void *arg, void *result) {
     return CTH_OK;
 }
 
+/* A task that gets `n` bytes and gives as many back. */
+static cth_future *submit_turn(size_t n, size_t seed) {
+    unsigned char *arg = (unsigned char *)malloc(sizeof n + n);
+    CHECK(arg != NULL);
+    memcpy(arg, &n, sizeof n);
+    for (size_t j = 0; j < n; j++) {
+        arg[sizeof n + j] = (unsigned char)(j * 7 + j / 256 + seed);
+    }
+    cth_future *future = submit(turns_over, arg, sizeof n + n, n);
+    free(arg);
+    return future;
+}
+
+static void expect_turn(cth_future *future, size_t n, size_t seed) {
+    unsigned char *result = (unsigned char *)malloc(n + 1);
+    CHECK(result != NULL);
+    result[n] = 0x55;
+    CHECK_STATUS(cth_future_result(future, result), CTH_OK);
+    for (size_t j = 0; j < n; j++) {
+        if (result[j] != (unsigned char)~(j * 7 + j / 256 + seed)) {
+            test_fail(__FILE__, __LINE__, "byte %zu of %zu is wrong", j, n);
+        }
+    }
+    CHECK_EQ(result[n], 0x55);
+    free(result);
+}
+
 static void sizes(void) {
-    static const size_t all[] = {0,    1,    3,     64,      4000,          4096,
-                                 4097, 9000, 65536, 1 << 20, (1 << 23) + 5, 17};
+    // Where it matters: the bytes of a task that are small, and those that fill a piece.
+    const size_t small = (CTH__CHILD_BASE - CTH__CHILD_HEAD) / 2, piece = CTH__CHILD_BASE;
+    const size_t all[] = {0,         1,         3,         64,
+                          4000,      4096,      4097,      9000,
+                          65536,     small - 8, small - 4, small,
+                          small + 1, 17,        piece,     200,
+                          piece - 8, piece - 4, piece - 1, 2 * piece - 8,
+                          1 << 20,   piece * 2, small,     (1 << 23) + 5,
+                          17,        piece};
     make(&(cth_process_desc){.workers = 1});
     for (size_t i = 0; i < TEST_COUNT(all); i++) {
-        const size_t n = all[i];
-        unsigned char *arg = (unsigned char *)malloc(sizeof n + n);
-        unsigned char *result = (unsigned char *)malloc(n + 1);
-        CHECK(arg != NULL && result != NULL);
-        memcpy(arg, &n, sizeof n);
-        for (size_t j = 0; j < n; j++) {
-            arg[sizeof n + j] = (unsigned char)(j * 7 + j / 256);
-        }
-        result[n] = 0x55;
-        cth_future *future = submit(turns_over, arg, sizeof n + n, n);
-        CHECK_STATUS(cth_future_result(future, result), CTH_OK);
+        cth_future *future = submit_turn(all[i], i);
+        expect_turn(future, all[i], i);
         cth_future_release(future);
-        for (size_t j = 0; j < n; j++) {
-            CHECK_EQ(result[j] ^ 0xff, arg[sizeof n + j]);
-        }
-        CHECK_EQ(result[n], 0x55);
-        free(arg);
-        free(result);
     }
+    end();
+}
+
+static cth_status fills(void *arg, void *result) {
+    memset(result, 0xff, *(const size_t *)arg);
+    return CTH_OK;
+}
+
+static cth_status leaves_zero(void *arg, void *result) {
+    (void)arg;
+    (void)result;
+    return CTH_OK;
+}
+
+/* Memory that is used again shows nothing of the tasks before. */
+static void nothing_old(void) {
+    static unsigned char result[1 << 20], zero[1 << 20];
+    static const size_t all[] = {1 << 20, 300000, 1 << 20, 262144, 700000, 10, 1 << 20};
+    make(&(cth_process_desc){.workers = 1});
+    for (size_t i = 0; i < TEST_COUNT(all); i++) {
+        cth_future *future = submit(fills, &all[i], sizeof all[i], all[i]);
+        CHECK_STATUS(cth_future_result(future, result), CTH_OK);
+        CHECK_EQ(result[all[i] - 1], 0xff);
+        cth_future_release(future);
+        for (size_t j = 0; j < TEST_COUNT(all); j++) {
+            memset(result, 0x55, sizeof result);
+            future = submit(leaves_zero, &all[j], sizeof all[j], all[j]);
+            CHECK_STATUS(cth_future_result(future, result), CTH_OK);
+            CHECK(memcmp(result, zero, all[j]) == 0);
+            cth_future_release(future);
+        }
+    }
+    end();
+}
+
+/* Bytes of memory that the workers and this process share. */
+static size_t shared_memory(void) {
+    cth__processes *p = (cth__processes *)(void *)pool->runner;
+    size_t bytes = 0;
+    CTH_WITH(&p->mutex) {
+        for (cth__child *child = p->first; child != NULL; child = child->next) {
+            struct stat about;
+            CHECK_EQ(fstat(child->os.memory, &about), 0);
+            bytes += (size_t)about.st_blocks * 512;
+        }
+    }
+    return bytes;
+}
+
+/* It comes to be so: a worker thread may still hold a future that was released here. */
+static void shared_memory_falls_to(size_t most) {
+    for (int i = 0; i < 5000 && shared_memory() > most; i++) {
+        CHECK_STATUS(cth_sleep(CTH_MS(1)), CTH_OK);
+    }
+    CHECK(shared_memory() <= most);
+}
+
+/* Many large tasks at a time, whose results stay what they were while others run; and what is kept
+   of their memory afterwards has a bound. */
+static void larges(void) {
+    enum { N = 30 };
+    const size_t most = CTH__PIECES_KEPT / 16;
+    cth_future *futures[N];
+    for (uint32_t workers = 1; workers <= 2; workers++) {
+        make(&(cth_process_desc){.workers = workers});
+        const size_t kept = CTH__PIECES_KEPT + workers * CTH__CHILD_BASE;
+        for (size_t round = 0; round < 3; round++) {
+            for (size_t i = 0; i < N; i++) {
+                futures[i] = submit_turn(round == 0 ? most : most / 8 + i * 5000, i + round);
+            }
+            for (size_t i = 0; i < N; i++) {
+                expect_turn(futures[i], round == 0 ? most : most / 8 + i * 5000, i + round);
+            }
+            for (size_t i = 0; i < N; i++) {
+                expect_turn(futures[i], round == 0 ? most : most / 8 + i * 5000, i + round);
+                cth_future_release(futures[i]);
+            }
+            shared_memory_falls_to(kept);
+        }
+        CHECK(shared_memory() > workers * CTH__CHILD_BASE);
+        const size_t huge = CTH__PIECES_KEPT + 1;
+        const size_t before = shared_memory();
+        futures[0] = submit(leaves_zero, &huge, sizeof huge, huge);
+        CHECK_STATUS(cth_future_result(futures[0], NULL), CTH_OK);
+        CHECK(shared_memory() > CTH__PIECES_KEPT);
+        cth_future_release(futures[0]);
+        shared_memory_falls_to(before);
+        CHECK_EQ(shared_memory(), before); // what the others have is not given up for it
+        // Released after the processes have ended.
+        futures[0] = submit_turn(most, 5);
+        CHECK_STATUS(cth_executor_shutdown(pool, CTH_DRAIN), CTH_OK);
+        expect_turn(futures[0], most, 5);
+        cth_future_release(futures[0]);
+        clean();
+    }
+}
+
+typedef struct big {
+    size_t n;
+    unsigned char bytes[400000];
+} big;
+
+static cth_status counts_up(void *arg, void *result) {
+    const big *from = (const big *)arg;
+    big *to = (big *)result;
+    to->n = from->n + 1;
+    memset(to->bytes, (int)to->n, sizeof to->bytes);
+    return from->n == 0 || from->bytes[sizeof from->bytes - 1] == from->n ? CTH_OK : CTH_FAILED;
+}
+
+static bool next_big(void *arg, void *context) {
+    size_t *n = (size_t *)context;
+    ((big *)arg)->n = 0;
+    return (*n)++ < 6;
+}
+
+static cth_status each_big(void *result, void *context) {
+    (void)context;
+    CHECK_EQ(((const big *)result)->n, 1);
+    CHECK_EQ(((const big *)result)->bytes[399999], 1);
+    return CTH_OK;
+}
+
+/* The other ways for tasks to come: one after the other, by both maps, and init. */
+static void larges_elsewhere(void) {
+    enum { N = 4 };
+    static big args[N], results[N];
+    cth_future *futures[N];
+    size_t n = 0;
+    memset(args, 0, sizeof args);
+    make(&(cth_process_desc){.workers = 2,
+                             .init = leaves_zero,
+                             .init_arg = args,
+                             .init_arg_size = sizeof args}); // large as well
+    futures[0] = submit(counts_up, &args[0], sizeof args[0], sizeof args[0]);
+    for (int i = 1; i < N; i++) {
+        CHECK_STATUS(cth_future_then(futures[i - 1], &futures[i], counts_up, sizeof args[0]),
+                     CTH_OK);
+    }
+    for (int i = N - 1; i >= 0; i--) {
+        CHECK_STATUS(cth_future_result(futures[i], &results[i]), CTH_OK);
+        CHECK_EQ(results[i].n, i + 1);
+        CHECK_EQ(results[i].bytes[sizeof results[i].bytes - 1], i + 1);
+        cth_future_release(futures[i]);
+    }
+    memset(results, 0, sizeof results);
+    CHECK_STATUS(cth_map(pool, counts_up, args, sizeof args[0], results, sizeof args[0], N),
+                 CTH_OK);
+    for (int i = 0; i < N; i++) {
+        CHECK_EQ(results[i].n, 1);
+        CHECK_EQ(results[i].bytes[sizeof results[i].bytes - 1], 1);
+    }
+    CHECK_STATUS(
+        cth_map_each(pool, counts_up, sizeof args[0], sizeof args[0], 0, next_big, each_big, &n),
+        CTH_OK);
     end();
 }
 
@@ -476,7 +664,7 @@ static cth_status kills(void *arg) {
 
 static void random_kills(void) {
     enum { AHEAD = 12 };
-    static unsigned char arg[40000], result[30000];
+    static unsigned char arg[300000], result[260000];
     cth_future *futures[AHEAD] = {NULL};
     uint32_t sent[AHEAD] = {0};
     int killed = 0, broken = 0, good = 0;
@@ -506,8 +694,10 @@ static void random_kills(void) {
             const uint32_t n = (uint32_t)cth_rng_next(&rng);
             memcpy(arg, &n, sizeof n);
             sent[i % AHEAD] = n;
-            futures[i % AHEAD] = submit(takes_a_while, arg, n % 4 == 0 ? sizeof arg : sizeof n,
-                                        n % 5 == 0 ? sizeof result : sizeof n);
+            const size_t part = n % 3 == 0 ? 8 : 1; // an eighth is small
+            futures[i % AHEAD] =
+                submit(takes_a_while, arg, n % 4 == 0 ? sizeof arg / part : sizeof n,
+                       n % 5 == 0 ? sizeof result / part : sizeof n);
         }
     }
     CHECK_STATUS(test_join(killer), CTH_OK);
@@ -567,6 +757,23 @@ static cth_status tells_greeting(void *arg, void *result) {
     (void)arg;
     *(int *)result = greeting;
     return CTH_OK;
+}
+
+/* A large task is not begun by a worker that is dead, and begun and lost by one that dies. */
+static void large_deaths(void) {
+    static big arg, result;
+    make(&(cth_process_desc){.workers = 1});
+    for (int i = 0; i < 10; i++) {
+        CHECK_STATUS(cth_run(pool, counts_up, &arg, sizeof arg, &result, sizeof result), CTH_OK);
+        CHECK_EQ(kill(worker_pid(), SIGKILL), 0);
+        CHECK_STATUS(cth_run(pool, counts_up, &arg, sizeof arg, &result, sizeof result), CTH_OK);
+        CHECK_EQ(result.n, 1);
+        CHECK_EQ(result.bytes[sizeof result.bytes - 1], 1);
+        *(int *)(void *)&arg = SIGKILL;
+        expect(submit(dies, &arg, sizeof arg, sizeof arg), CTH_BROKEN, "killed by signal 9");
+        memset(&arg, 0, sizeof arg);
+    }
+    end();
 }
 
 static void inits(void) {
@@ -965,14 +1172,34 @@ static void without_main(void) {
 }
 
 static const test_case tests[] = {
-    TEST(surroundings),   TEST(statuses),        TEST(pids),
-    TEST(sizes),          TEST(refused),         TEST(maps),
-    TEST(deaths),         TEST(idle_deaths),     TEST(odd_deaths),
-    TEST(random_kills),   TEST(timeouts),        TEST(max_tasks),
-    TEST(inits),          TEST(first_init_dies), TEST(bounded),
-    TEST(shutdowns),      TEST(just_released),   TEST(unasked),
-    TEST(noise),          TEST(nested),          TEST(forked),
-    TEST(no_descriptors), TEST(killed_parent),   TEST(ctrl_c),
+    TEST(surroundings),
+    TEST(statuses),
+    TEST(pids),
+    TEST(sizes),
+    TEST(nothing_old),
+    TEST(larges),
+    TEST(larges_elsewhere),
+    TEST(large_deaths),
+    TEST(refused),
+    TEST(maps),
+    TEST(deaths),
+    TEST(idle_deaths),
+    TEST(odd_deaths),
+    TEST(random_kills),
+    TEST(timeouts),
+    TEST(max_tasks),
+    TEST(inits),
+    TEST(first_init_dies),
+    TEST(bounded),
+    TEST(shutdowns),
+    TEST(just_released),
+    TEST(unasked),
+    TEST(noise),
+    TEST(nested),
+    TEST(forked),
+    TEST(no_descriptors),
+    TEST(killed_parent),
+    TEST(ctrl_c),
     TEST(without_main),
 };
 
