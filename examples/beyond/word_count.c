@@ -1,19 +1,20 @@
-/* word_count.c - count the words of files in parallel, with a progress bar.
+/* word_count.c - count the words of many files in parallel, with a progress bar.
 
-   Shows   : CTH_SCOPE, cth_scope_submit, cth_progress, an executor
-   Look at : a piece of the text is a task, with a table of its own; it takes the lock once, to add
-             that to the whole. A piece ends behind a word, so no two tasks touch the same byte.
+   Shows   : CTH_WITH_EXECUTOR, CTH_SCOPE, cth_scope_submit, cth_progress
+   Look at : a file is a task, with a table of its own; it takes the lock once, to add that to the
+             whole. The first file that cannot be read ends the scope: the rest is not begun.
    Build   : cc -std=c11 -I../.. word_count.c -pthread
-   Run     : ./a.out FILE ...     without a file: a text of 20000 made-up words
+   Run     : ./a.out FILE ...     without a file: this one
    Prints  : the ten most frequent words; while it counts, a bar if stderr is a terminal
-     20000 words, 40 different */
+     657 words, 165 different
+         25 cth */
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BUCKETS = 4096, PIECE = 16384, SHOWN = 10 };
+enum { BUCKETS = 4096, SHOWN = 10 };
 
 typedef struct word {
     struct word *next;
@@ -21,14 +22,9 @@ typedef struct word {
     size_t count;
 } word;
 
-typedef struct piece {
-    char *text;
-    size_t size;
-} piece;
-
-static word *all[BUCKETS];
-static size_t different, total;
-static cth_mutex lock; // guards these
+static cth_mutex lock;
+static word *all[BUCKETS]; // under the lock
+static size_t different;   // the same
 static cth_progress progress;
 
 static void *allocate(size_t size) {
@@ -59,51 +55,14 @@ static bool add(word **table, const char *text, size_t count) {
     return fresh;
 }
 
-static cth_status count(void *arg, void *result) {
-    const piece *p = arg;
-    word **mine = allocate(BUCKETS * sizeof *mine);
-    (void)result;
-    for (char *at = p->text, *end = at + p->size; at < end; at++) {
-        const char *text = at;
-        for (; isalpha((unsigned char)*at); at++) {
-            *at = (char)tolower((unsigned char)*at);
-        }
-        *at = '\0';
-        if (at != text) {
-            (void)add(mine, text, 1);
-        }
-    }
-    CTH_WITH(&lock) {
-        for (size_t i = 0; i < BUCKETS; i++) {
-            for (word *w = mine[i], *next; w != NULL; w = next) {
-                next = w->next;
-                total += w->count;
-                different += add(all, w->text, w->count);
-                free(w);
-            }
-        }
-    }
-    free(mine);
-    cth_progress_add(&progress, (uint32_t)p->size);
-    return CTH_OK;
-}
-
-/* Read a file, or make a text up; NULL when that cannot be. A zero ends it. */
-static char *get_text(const char *name, size_t *size) {
-    FILE *file = name != NULL ? fopen(name, "rb") : NULL;
-    cth_rng rng = {7};
+/* The text of a file, with a zero at its end; NULL when it cannot be read. */
+static char *read_text(const char *name, size_t *size) {
+    FILE *file = fopen(name, "rb");
     char *text = NULL;
-    *size = 0;
-    if (name == NULL) {
-        text = allocate(20000 * 8);
-        for (int i = 0; i < 20000; i++) { // some words are rare
-            const int n = (int)(cth_rng_unit(&rng) * cth_rng_unit(&rng) * 40);
-            *size += (size_t)sprintf(text + *size, "Word%c%s", 'a' + n % 20, n < 20 ? " " : "z\n");
-        }
-    } else if (file != NULL && fseek(file, 0, SEEK_END) == 0 && ftell(file) >= 0) {
+    if (file != NULL && fseek(file, 0, SEEK_END) == 0 && ftell(file) >= 0) {
         *size = (size_t)ftell(file);
-        rewind(file);
         text = allocate(*size + 1);
+        rewind(file);
         *size = fread(text, 1, *size, file);
     }
     if (file != NULL) {
@@ -112,26 +71,38 @@ static char *get_text(const char *name, size_t *size) {
     return text;
 }
 
-static cth_status count_text(cth_executor *pool, const char *name) {
-    cth_status status = CTH_OK;
+static cth_status count_file(void *arg, void *result) {
+    const char *name = *(const char **)arg;
+    word **mine = allocate(BUCKETS * sizeof *mine);
     size_t size;
-    char *text = get_text(name, &size);
+    char *text = read_text(name, &size); // kept: the words stay where they are
+    (void)result;
     if (text == NULL) {
+        free(mine);
         return cth_fail(CTH_FAILED, "cannot read %s", name);
     }
-    (void)cth_progress_init(&progress, &(cth_progress_desc){.label = name, .total = size});
-    CTH_SCOPE(scope, pool, CTH_FOREVER, &status) {
-        for (size_t at = 0, end; at < size && status == CTH_OK; at = end) {
-            end = size - at < PIECE ? size : at + PIECE;
-            while (end < size && isalpha((unsigned char)text[end - 1])) {
-                end++; // not in the middle of a word
-            }
-            const piece p = {text + at, end - at};
-            status = cth_scope_submit(&scope, NULL, count, &p, sizeof p, 0);
+    for (char *at = text; at < text + size; at++) {
+        const char *start = at;
+        for (; isalpha((unsigned char)*at); at++) {
+            *at = (char)tolower((unsigned char)*at);
+        }
+        *at = '\0';
+        if (at != start) {
+            (void)add(mine, start, 1);
         }
     }
-    cth_progress_finish(&progress);
-    return status;
+    CTH_WITH(&lock) {
+        for (size_t i = 0; i < BUCKETS; i++) {
+            for (word *w = mine[i], *next; w != NULL; w = next) {
+                next = w->next;
+                different += add(all, w->text, w->count);
+                free(w);
+            }
+        }
+    }
+    free(mine);
+    cth_progress_add(&progress, 1);
+    return CTH_OK;
 }
 
 static int more_frequent(const void *a, const void *b) {
@@ -140,20 +111,28 @@ static int more_frequent(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-    cth_executor *pool;
-    cth_status status = cth_executor_create(&pool, NULL);
-    for (int i = 1; status == CTH_OK && (i < argc || i == 1); i++) {
-        status = count_text(pool, argv[i]); // without arguments argv[1] is NULL
+    static char *self[] = {__FILE__};
+    char **names = argc > 1 ? &argv[1] : self;
+    const size_t files = argc > 1 ? (size_t)argc - 1 : 1;
+    cth_status status;
+    (void)cth_progress_init(&progress, &(cth_progress_desc){.label = "files", .total = files});
+    CTH_WITH_EXECUTOR(pool, &status, NULL) {
+        CTH_SCOPE(scope, pool, CTH_FOREVER, &status) {
+            for (size_t i = 0; i < files && status == CTH_OK; i++) {
+                status = cth_scope_submit(&scope, NULL, count_file, &names[i], sizeof *names, 0);
+            }
+        }
     }
+    cth_progress_finish(&progress);
     if (status != CTH_OK) {
         fprintf(stderr, "%s: %s\n", cth_status_text(status), cth_error_text());
         return EXIT_FAILURE;
     }
-    cth_executor_release(pool);
     word **sorted = allocate((different + 1) * sizeof *sorted);
-    size_t n = 0;
+    size_t total = 0, n = 0;
     for (size_t i = 0; i < BUCKETS; i++) {
         for (word *w = all[i]; w != NULL; w = w->next) {
+            total += w->count;
             sorted[n++] = w;
         }
     }
@@ -163,5 +142,5 @@ int main(int argc, char **argv) {
         printf("%6zu %s\n", sorted[i]->count, sorted[i]->text);
     }
     free(sorted);
-    return 0;
+    return EXIT_SUCCESS;
 }

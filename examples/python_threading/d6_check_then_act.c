@@ -1,6 +1,6 @@
 /* d6_check_then_act.c - "is there enough?" and "take it" must be one step.
 
-   Article : Python Threading, advice: check-then-act
+   Article : Python Threading, "Advice: check-then-act"
    Python  : if balance >= amount: balance -= amount
    Shows   : a race without undefined behaviour
    Look at : the trap. Each step is atomic, the pair of them is not: both threads see 100, and

@@ -1,6 +1,6 @@
 /* d6_check_then_act_fixed.c - the check and the act under one lock.
 
-   Article : Python Threading, advice: check-then-act
+   Article : Python Threading, "Advice: check-then-act"
    Python  : with lock:
                  if balance >= amount: balance -= amount
    Shows   : CTH_WITH around the whole decision

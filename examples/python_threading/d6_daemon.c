@@ -1,6 +1,6 @@
 /* d6_daemon.c - the program waits for its threads, but not for daemons.
 
-   Article : Python Threading, advice: daemon threads
+   Article : Python Threading, "Advice: daemon threads"
    Python  : Thread(target=heartbeat, daemon=True).start()
              Thread(target=save).start()
    Shows   : cth_thread_desc.daemon, the wait at exit

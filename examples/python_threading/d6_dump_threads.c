@@ -85,7 +85,6 @@ int main(void) {
         }
     }
     for (int i = 0; i < 2; i++) {
-        check(cth_thread_join(threads[i], NULL));
         cth_thread_release(threads[i]);
     }
     puts("done");

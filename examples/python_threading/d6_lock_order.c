@@ -1,6 +1,6 @@
 /* d6_lock_order.c - one order for all locks, and no deadlock can happen.
 
-   Article : Python Threading, advice: one global lock order
+   Article : Python Threading, "Advice: one global lock order"
    Python  : # config before cache before log, everywhere
              with config_lock:
                  with cache_lock: ...

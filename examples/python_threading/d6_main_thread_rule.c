@@ -1,6 +1,6 @@
 /* d6_main_thread_rule.c - only the main thread touches the window; workers post to it.
 
-   Article : Python Threading, advice "update a GUI from the main thread only"
+   Article : Python Threading, "Advice: update a GUI from the main thread only"
    Python  : root.after(0, show, worker, step)       # or call_soon_threadsafe
    Shows   : cth_main, cth_main_post, cth_main_run, cth_main_stop, cth_assert_on
    Look at : `window` has no lock, since one thread has it to itself. The arguments are copied by

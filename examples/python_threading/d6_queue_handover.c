@@ -1,6 +1,6 @@
 /* d6_queue_handover.c - hand work over by queue, instead of sharing a list and a lock.
 
-   Article : Python Threading, advice "use a queue to pass data between threads"
+   Article : Python Threading, "Advice: use a queue to pass data between threads"
    Python  : jobs = queue.Queue(); results = queue.Queue()
              for n in iter(jobs.get, None): results.put(n * n)
    Shows   : CTH_CHAN_OF, two channels, close as the end of the work

@@ -1,6 +1,6 @@
 /* d6_thread_names.c - a log that says which thread wrote the line.
 
-   Article : Python Threading, advice: name your threads
+   Article : Python Threading, "Advice: name your threads"
    Python  : logging.basicConfig(format="[%(threadName)s] %(message)s")
              Thread(target=download, name="downloader").start()
    Shows   : cth_thread_desc.name, cth_thread_set_name, cth_thread_current

@@ -1,9 +1,10 @@
-/* e14_thread_pool.c - squares from an executor, each asked for by its future.
+/* e14_thread_pool.c - squares from an executor that ends with its block.
 
    Article : Python Threading and Synchronization, "Thread pool"
    Python  : with ThreadPoolExecutor(4) as pool: print(list(pool.map(square, range(10))))
-   Shows   : cth_executor_create, cth_submit, cth_future_result, cth_executor_shutdown
-   Look at : each task has a copy of its argument, so `i` may go on changing.
+   Shows   : CTH_WITH_EXECUTOR, cth_map
+   Look at : no shutdown and no release: they come with the end of the block, however it is left.
+             b5_thread_pool.c has them.
    Build   : cc -std=c11 -I../.. e14_thread_pool.c -pthread
    Prints  :
      [0, 1, 4, 9, 16, 25, 36, 49, 64, 81] */
@@ -29,20 +30,18 @@ static cth_status square(void *arg, void *result) {
 }
 
 int main(void) {
-    cth_executor *pool;
-    cth_future *futures[NUMBERS];
-    check(cth_executor_create(&pool, &(cth_executor_desc){.workers = 4}));
+    int numbers[NUMBERS], squares[NUMBERS];
+    cth_status status;
     for (int i = 0; i < NUMBERS; i++) {
-        check(cth_submit(pool, &futures[i], square, &i, sizeof i, sizeof(int)));
+        numbers[i] = i;
     }
+    CTH_WITH_EXECUTOR(pool, &status, &(cth_executor_desc){.workers = 4}) {
+        status = cth_map(pool, square, numbers, sizeof(int), squares, sizeof(int), NUMBERS);
+    }
+    check(status);
     for (int i = 0; i < NUMBERS; i++) {
-        int result;
-        check(cth_future_result(futures[i], &result));
-        printf("%s%d", i == 0 ? "[" : ", ", result);
-        cth_future_release(futures[i]);
+        printf("%s%d", i == 0 ? "[" : ", ", squares[i]);
     }
     printf("]\n");
-    check(cth_executor_shutdown(pool, CTH_DRAIN));
-    cth_executor_release(pool);
     return 0;
 }

@@ -5,9 +5,10 @@
    Shows   : cth_thread_count, cth_queue_size, beside CLOCK_THREAD_CPUTIME_ID and getrusage
    Look at : the time on a CPU of each worker is far below the time that went by: they sleep.
    Build   : cc -std=c11 -I../.. e16_monitor.c -pthread
-   Prints  : the state each 0.1 s; at the end what each worker used
-     3 threads, 26 in the queue, 9 switches
-     worker-0: 20 items, 0.4 ms on a CPU */
+   Prints  : the state each 0.1 s; what each worker used; the state at the end
+     3 threads, 28 in the queue, 9 switches
+     worker-0: 20 items, 0.42 ms on a CPU
+     1 threads, 0 in the queue, 48 switches */
 #define _DEFAULT_SOURCE
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"
@@ -48,6 +49,13 @@ static cth_status work(void *arg) {
     return CTH_OK;
 }
 
+static void print_state(void) {
+    struct rusage used;
+    (void)getrusage(RUSAGE_SELF, &used);
+    printf("%zu threads, %zu in the queue, %ld switches\n", cth_thread_count(),
+           cth_queue_size(&queue), used.ru_nvcsw + used.ru_nivcsw);
+}
+
 int main(void) {
     worker workers[WORKERS] = {{0}};
     for (int i = 0; i < ITEMS; i++) {
@@ -61,17 +69,15 @@ int main(void) {
                                &(cth_thread_desc){.name = name}));
     }
     for (int i = 0; i < 3; i++) {
-        struct rusage used;
         check(cth_sleep(CTH_MS(100)));
-        (void)getrusage(RUSAGE_SELF, &used);
-        printf("%zu threads, %zu in the queue, %ld switches\n", cth_thread_count(),
-               cth_queue_size(&queue), used.ru_nvcsw + used.ru_nivcsw);
+        print_state();
     }
     for (int i = 0; i < WORKERS; i++) {
         worker *w = &workers[i];
         check(cth_thread_join(w->thread, NULL));
-        printf("%s: %d items, %.1f ms on a CPU\n", cth_thread_name(w->thread), w->items, w->cpu);
+        printf("%s: %d items, %.2f ms on a CPU\n", cth_thread_name(w->thread), w->items, w->cpu);
         cth_thread_release(w->thread);
     }
+    print_state();
     return cth_queue_destroy(&queue) == CTH_OK ? EXIT_SUCCESS : EXIT_FAILURE;
 }

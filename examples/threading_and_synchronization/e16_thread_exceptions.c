@@ -1,6 +1,6 @@
 /* e16_thread_exceptions.c - a thread fails, the hook hears of it, the program goes on.
 
-   Article : Python Threading and Synchronization, best practices: thread exceptions
+   Article : Python Threading and Synchronization, "Best practices: thread exceptions"
    Python  : threading.excepthook = hook
              def divide(n): print(100 // n)      # ZeroDivisionError for 0
    Shows   : cth_fail, cth_thread_set_hook, join's result

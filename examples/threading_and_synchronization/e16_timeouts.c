@@ -1,6 +1,6 @@
 /* e16_timeouts.c - every wait with a deadline.
 
-   Article : Python Threading and Synchronization, best practices: timeouts
+   Article : Python Threading and Synchronization, "Best practices: timeouts"
    Python  : lock.acquire(timeout=0.1); event.wait(0.1); cond.wait_for(p, 0.1); t.join(0.1)
    Shows   : every *_until form, cth_after, CTH_WAIT_WHILE with a deadline
    Look at : a call that ran out of time has changed nothing and may be made again: the second

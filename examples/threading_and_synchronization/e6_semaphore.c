@@ -4,8 +4,8 @@
    Python  : sem = threading.Semaphore(3)
              with sem: print(f"{name} acquired"); time.sleep(1); print(f"{name} released")
    Shows   : cth_sem_acquire and cth_sem_release, called by hand
-   Look at : two of the five wait until somebody leaves. With CTH_SEM_INIT_BOUNDED a release too
-             many would be CTH_OVERFLOW (Python's BoundedSemaphore).
+   Look at : two of the five wait until somebody leaves. CTH_SEM_INIT_BOUNDED makes one release too
+             many an error, CTH_OVERFLOW (Python's BoundedSemaphore); CTH_SEM_INIT does not.
    Build   : cc -std=c11 -I../.. e6_semaphore.c -pthread
    Prints  : five pairs, in any order
      Thread-1 acquired

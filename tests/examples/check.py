@@ -17,10 +17,13 @@ failure to stderr, or does not end.
 
 import argparse
 import collections
+import contextlib
 import functools
+import glob
 import http.server
 import os
 import re
+import resource
 import select
 import shutil
 import signal
@@ -48,13 +51,15 @@ def need(condition, message):
 
 
 class Run:
-    """One run of a program: its lines, how long it took, and whether time was virtual."""
+    """One run of a program: its lines, how long it took, whether time was virtual, and the seconds
+    it took of a CPU."""
 
-    def __init__(self, text, elapsed, sim):
+    def __init__(self, text, elapsed, sim, cpu=0):
         need(text == "" or text.endswith("\n"), "the output ends in the middle of a line")
         self.lines = text.splitlines()
         self.elapsed = elapsed
         self.sim = sim
+        self.cpu = cpu
 
     def at_least(self, seconds):
         """The program may not be faster than its sleeps. Virtual time is not seen from outside."""
@@ -726,12 +731,37 @@ def cpu_or_io(run):
         need(float(row[2]) >= 0.05 * rounds - 0.006, "%r: too early" % line)
 
 
-@entry("python_threads/c10_gil", sim_args=["2000"])
+def runnable(pid):
+    """How many threads of the process run or could run: a thread that waits for a lock does not."""
+    count = 0
+    for name in glob.glob("/proc/%d/task/*/stat" % pid):
+        with contextlib.suppress(OSError):  # it has ended
+            with open(name, encoding="utf-8") as file:
+                count += file.read().rpartition(")")[2].split()[0] == "R"
+    return count
+
+
+def side_by_side(exe):
+    """Whatever the load and the number of CPUs, two threads that compute are seen runnable at the
+    same time, at some moments in a row: no lock makes them take turns."""
+    for _ in range(5):
+        with subprocess.Popen([exe, "2000000"], stdout=subprocess.DEVNULL) as program:
+            together = 0
+            while program.poll() is None and together < 3:
+                time.sleep(0.005)
+                together = together + 1 if runnable(program.pid) >= 2 else 0
+            program.kill()
+        if together == 3:
+            return
+    raise Bad("its threads take turns")
+
+
+@entry("python_threads/c10_gil", sim_args=["2000"], also=side_by_side)
 def all_cpus(run):
     need(len(run.lines) == 3, "three lines")
-    for line in run.lines[:2]:
-        need(re.fullmatch(r"\d+ thread\(s\): %d primes in \d+\.\d\d s"
-                          % (303 if run.sim else 78498), line), "a wrong count: %r" % line)
+    for threads, line in zip((1, min(max(os.cpu_count(), 2), 64)), run.lines):
+        need(re.fullmatch(r"%d thread\(s\): %d primes in \d+\.\d\d s"
+                          % (threads, 303 if run.sim else 78498), line), "a wrong count: %r" % line)
     need(re.fullmatch(r"speed-up: \d+\.\d", run.lines[2]), "no speed-up")
 
 
@@ -751,7 +781,22 @@ def bounded_executor(run):
     need(not run.sim or found[1] == "8", "never eight")
 
 
-@entry("python_threading/d6_dump_threads")
+def dump_on_signal(exe):
+    with subprocess.Popen([exe], stdout=subprocess.PIPE, text=True) as program:
+        watchdog = threading.Timer(REAL_LIMIT, program.kill)
+        watchdog.start()
+        first = program.stdout.readline()
+        program.send_signal(signal.SIGUSR1)
+        lines = program.stdout.read().splitlines()
+        watchdog.cancel()
+    need(program.returncode == 0, "it ended with status %d" % program.returncode)
+    shown = [line for line in lines if line.startswith("on a signal: MainThread")]
+    need(len(shown) == 1, "%d dumps for one signal" % len(shown))
+    lines.remove(shown[0])
+    dump_threads(Run("\n".join([first.rstrip(), *lines, ""]), 1, False))
+
+
+@entry("python_threading/d6_dump_threads", also=dump_on_signal)
 def dump_threads(run):
     need(run.lines[0] == "on demand: MainThread" and run.lines[-1] == "done", "begin and end")
     hang = ["it hangs: MainThread, saver: has the lock, loader: wants the lock",
@@ -770,11 +815,25 @@ def clean_shutdown(run):
 @entry("threading_and_synchronization/e16_monitor",
        normal=lambda text: re.sub(r"[\d.]+ (switches|ms)", r"N \1", text))
 def monitor(run):
-    for line in run.lines[:3]:
-        need(re.fullmatch(r"\d+ threads, \d+ in the queue, \d+ switches", line), "no state")
-    ends = [re.fullmatch(r"worker-\d: (\d+) items, \d+\.\d ms on a CPU", line)
-            for line in run.lines[3:]]
-    need(len(ends) == 2 and all(ends) and sum(int(end[1]) for end in ends) == 40, "items lost")
+    need(len(run.lines) == 6, "six lines")
+    states = [re.fullmatch(r"(\d+) threads, (\d+) in the queue, (\d+) switches", run.lines[i])
+              for i in (0, 1, 2, 5)]
+    need(all(states), "no state")
+    threads, queued, switches = zip(*(map(int, state.groups()) for state in states))
+    need(all(1 <= n <= 3 for n in threads) and threads[3] == 1, "threads: %s" % (threads,))
+    need(sorted(queued, reverse=True) == [*queued] and queued[3] == 0, "queued: %s" % (queued,))
+    ends = [re.fullmatch(r"worker-\d: (\d+) items, (\d+\.\d\d) ms on a CPU", line)
+            for line in run.lines[3:5]]
+    need(all(ends) and sum(int(end[1]) for end in ends) == 40, "items lost")
+    if run.sim:
+        need(threads[:3] == (3, 3, 3), "threads: %s" % (threads,))
+        need(all(0 <= have - least <= 2 for have, least in zip(queued, (28, 18, 8))),
+             "queued: %s" % (queued,))
+    else:
+        # Each sleep of the main thread is a switch.
+        need(0 < switches[0] < switches[1] < switches[2], "switches: %s" % (switches,))
+        cpu = sum(float(end[2]) for end in ends)
+        need(0 < cpu < 1e3 * run.cpu + 0.1, "%.2f ms of %.2f on a CPU" % (cpu, 1e3 * run.cpu))
     run.at_least(0.4)
 
 
@@ -806,31 +865,28 @@ def simulated_bank(run):
          "the right forms did not pass")
 
 
-def counted_files(exe):
-    """The count of real files is that of another implementation, whatever their size."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    files = [os.path.join(folder, "check.py"), os.path.join(folder, "..", "..", "cthreads.h")]
-    words = []
-    for name in files:
-        with open(name, encoding="ascii") as file:
-            words += [word.lower() for word in re.findall(r"[A-Za-z]+", file.read())]
-    done = subprocess.run([exe] + files, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=REAL_LIMIT)
-    need(done.returncode == 0 and done.stderr == "", "it fails, or draws into a pipe")
-    lines = done.stdout.splitlines()
-    need(lines[0] == "%d words, %d different" % (len(words), len(set(words))), lines[0])
-    often = sorted((-n, word) for word, n in collections.Counter(words).items())[:10]
-    need(lines[1:] == ["%6d %s" % (-n, word) for n, word in often], "the most frequent differ")
-    done = subprocess.run([exe, "no such file"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=REAL_LIMIT)
-    need(done.returncode != 0 and "cannot read no such file" in done.stderr, "no error")
+TEXTS = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", name)
+         for name in ("README.md", "CHANGELOG.md", "LICENSE", "docs/porting.md")]
 
 
-@entry("beyond/word_count", also=counted_files)
+def missing_file(exe):
+    """A file that is not there ends it."""
+    done = subprocess.run([exe, TEXTS[0], "missing", TEXTS[1]], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, timeout=REAL_LIMIT, check=False)
+    need(done.returncode == 1 and done.stdout == "" and
+         done.stderr == "failed: cannot read missing\n", "a missing file: %s" % done)
+
+
+@entry("beyond/word_count", args=TEXTS, also=missing_file)
 def word_count(run):
-    need(run.lines[0] == "20000 words, 40 different", run.lines[0])
-    counts = [int(line.split()[0]) for line in run.lines[1:]]
-    need(len(counts) == 10 and counts == sorted(counts, reverse=True), "not the most frequent ten")
+    """The count is that of another implementation."""
+    words = collections.Counter()
+    for name in TEXTS:
+        with open(name, encoding="latin-1") as file:
+            words.update(word.lower() for word in re.findall(r"[A-Za-z]+", file.read()))
+    most = sorted(words.items(), key=lambda item: (-item[1], item[0]))[:10]
+    run.exactly("%d words, %d different" % (sum(words.values()), len(words)),
+                *("%6d %s" % (count, word) for word, count in most))
 
 
 @entry("beyond/crawler")
@@ -1272,6 +1328,7 @@ def run_once(known, exe, seed):
     if sim:
         env["CTHREADS_SIM_SEED"] = str(seed)
     limit = SIM_LIMIT if sim else REAL_LIMIT
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.monotonic()
     try:
         done = subprocess.run([exe, *(known.sim_args if sim else known.args)], env=env,
@@ -1281,12 +1338,14 @@ def run_once(known, exe, seed):
         raise Bad("it hangs: no end after %d s; output so far:\n%s"
                   % (limit, (hung.stdout or b"").decode(errors="replace"))) from hung
     elapsed = time.monotonic() - begin
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     text = done.stdout.decode(errors="replace")
     errors = done.stderr.decode(errors="replace")
     try:
         need(done.returncode == 0, "it ended with status %d" % done.returncode)
         need("Exception in thread" not in errors, "a thread failed")
-        known.check(Run(text, elapsed, sim))
+        known.check(Run(text, elapsed, sim, cpu))
     except (Bad, IndexError) as bad:
         where = "seed %d: " % seed if sim else ""
         raise Bad("%s%s\n--- stdout\n%s--- stderr\n%s---" % (where, bad, text, errors)) from bad
