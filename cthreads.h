@@ -13537,12 +13537,25 @@ static void cth__tasks_push(cth__tasks *tasks, cth_future *block) {
     tasks->n++;
 }
 
+/* Have the next task or block on its way here: another thread wrote it last. */
+static void cth__tasks_expect(const cth__tasks *tasks) {
+#  if CTH__GNU
+    if (tasks->first != NULL) {
+        __builtin_prefetch(tasks->first, 1);
+        __builtin_prefetch((const char *)tasks->first + 64, 1);
+    }
+#  else
+    (void)tasks;
+#  endif
+}
+
 /* Take the first block, or NULL. */
 static cth_future *cth__tasks_pop(cth__tasks *tasks) {
     cth_future *block = tasks->first;
     if (block != NULL) {
         tasks->first = block->next;
         tasks->n--;
+        cth__tasks_expect(tasks);
     }
     return block;
 }
@@ -13649,6 +13662,7 @@ static void cth__task_unlink(cth_future *future) {
     *(future->next != NULL ? &future->next->prev : &queue->last) = future->prev;
     future->next = future->prev = NULL;
     queue->n--;
+    cth__tasks_expect(queue);
     if (executor->capacity != 0) {
         (void)cth_cond_notify(&executor->room, 1);
     }
@@ -14359,28 +14373,45 @@ static void cth__executor_trim(cth_executor *executor) {
     }
 }
 
-/* Under the mutex, as one of the sleepers: sleep until woken. If others did what it was last woken
-   for, as when a task is submitted and then asked for, it does not spin: then it would be woken
-   each time, and would do nothing but get in their way. */
-static void cth__worker_sleep(cth_executor *executor, cth__sleeper *sleeper, bool vain) {
+// After so many wakes in vain a worker looks for tasks by itself.
+#  ifdef CTHREADS_SIM
+enum { CTH__VAIN = 1 };
+#  else
+enum { CTH__VAIN = 2 };
+#  endif
+
+/* Under the mutex, as one of the sleepers: sleep until woken; in vain the last `vain` times, since
+   the thread that submitted the task also ran it. Then it does not spin: it would be woken by each
+   such submit, and do nothing but get in its way. */
+static void cth__worker_sleep(cth_executor *executor, cth__sleeper *sleeper, int vain) {
     cth__self *self = cth__tls;
     const uint32_t spin = self->spin, yields = self->yields;
     executor->idle++;
     if (executor->running == 0) {
         cth__executor_trim(executor);
     }
-    if (vain) {
+    if (vain != 0) {
         self->spin = self->yields = 0;
     }
     while (!sleeper->woken) {
         (void)cth_cond_wait(&sleeper->wake, &executor->mutex);
     }
-    if (vain) {
+    if (vain != 0) {
         self->spin = spin;
         self->yields = yields;
     }
     executor->idle--;
     executor->waking--;
+}
+
+/* Under the mutex: look again a moment later, about as long as it takes to be woken. Meanwhile
+   submits go by without a wake. */
+static void cth__worker_nap(cth_executor *executor) {
+    executor->idle++;
+    (void)cth_mutex_unlock(&executor->mutex);
+    (void)cth_sleep(CTH_US(20));
+    (void)cth_mutex_lock(&executor->mutex);
+    executor->idle--;
 }
 
 static cth_status cth__worker_main(void *arg) {
@@ -14389,7 +14420,8 @@ static cth_status cth__worker_main(void *arg) {
     const cth__frame frame = {executor, NULL, true};
     self->frame = &frame;
     cth_status status = CTH_OK;
-    bool here = true, vain = false;
+    bool here = true;
+    int vain = 0; // so many times it was woken, or its nap ended, and there was nothing to do
     if (executor->on_start != NULL) {
         self->error[0] = '\0';
         status = executor->on_start(executor->arg);
@@ -14410,6 +14442,10 @@ static cth_status cth__worker_main(void *arg) {
         }
     }
     while (here && status == CTH_OK) {
+        if (executor->queue.first == NULL && vain >= CTH__VAIN) {
+            cth__worker_nap(executor);
+            vain = CTH__VAIN - 1;
+        }
         if (executor->queue.first == NULL) {
             // As one that sleeps, so that from now on submits come to the mutex.
             cth__sleeper sleeper = {.next = executor->sleepers};
@@ -14417,7 +14453,7 @@ static cth_status cth__worker_main(void *arg) {
             cth__inbox_empty(executor);
             if (executor->queue.first == NULL && !cth__executor_closes(executor)) {
                 cth__worker_sleep(executor, &sleeper, vain);
-                vain = true;
+                vain++;
                 continue;
             }
             executor->sleepers = sleeper.next;
@@ -14428,7 +14464,7 @@ static cth_status cth__worker_main(void *arg) {
         }
         cth__task_unlink(future);
         here = cth__task_run(future, self);
-        vain = false;
+        vain = 0;
     }
     if (here && status == CTH_OK && executor->on_end != NULL) {
         (void)cth_mutex_unlock(&executor->mutex);
