@@ -12,7 +12,8 @@
      locks crossed: schedule 17 fails
      cthreads simulator: locks crossed: deadlock: every thread waits, and nothing can wake them
        replay with CTHREADS_SIM_SEED=9260656408219841379
-      or with CTHREADS_SIM_SCHEDULE=2:1 (step 98, virtual time 1.000000000 s)
+       or with CTHREADS_SIM_SCHEDULE=2:1
+       fails at step 98, virtual time 1.000000000 s
        MainThread waits for join of Thread-1
        Thread-1 waits for mutex "lock B", held by Thread-2
        Thread-2 waits for mutex "lock A", held by Thread-1
@@ -21,10 +22,10 @@
 
      locks in one order, random: 1000 schedules pass
      locks in one order, priorities: 1000 schedules pass
-     locks in one order, exhaustive: 30363 schedules pass, complete
+     locks in one order, exhaustive: 30383 schedules pass, complete
      CTH_WITH_ALL, random: 1000 schedules pass
      CTH_WITH_ALL, priorities: 1000 schedules pass
-     CTH_WITH_ALL, exhaustive: 30363 schedules pass, complete */
+     CTH_WITH_ALL, exhaustive: 30383 schedules pass, complete */
 #define CTHREADS_IMPLEMENTATION
 #include "cthreads.h"
 #include <stdio.h>

@@ -22,8 +22,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { WORKERS = 4, WAITING = 4, PATIENCE = 300 };       // a minute, as accept and recv give up
-static const struct timeval fifth = {.tv_usec = 200000}; // after a fifth of a second: EAGAIN
+enum { WORKERS = 4, WAITING = 4, PATIENCE = 60 }; // who is silent for 60 s has left
+// After so long accept and recv give up (EAGAIN), so that their threads hear of Ctrl-C.
+static const struct timeval tenth = {.tv_usec = 100000}, second = {.tv_sec = 1};
 static cth_cancel stop;
 
 /* End the program with the reason unless `status` is CTH_OK. */
@@ -46,8 +47,7 @@ static cth_status handle(void *arg, void *result) {
     int silent = 0;
     (void)result;
     while (silent < PATIENCE) {
-        const bool stopped = cth_cancel_status(&stop) != CTH_OK;
-        const ssize_t n = recv(client, &line[size], 1, stopped ? MSG_DONTWAIT : 0); // simple
+        const ssize_t n = recv(client, &line[size], 1, 0); // a byte at a time: simple, not fast
         if (n == 1) {
             silent = 0;
             size++;
@@ -58,10 +58,11 @@ static cth_status handle(void *arg, void *result) {
                     break;
                 }
             }
-        } else if (n == 0 || stopped || (errno != EAGAIN && errno != EINTR)) {
-            break;
-        } else {
+        } else if (n < 0 && (errno == EAGAIN || errno == EINTR) &&
+                   cth_cancel_status(&stop) == CTH_OK) {
             silent++;
+        } else {
+            break;
         }
     }
     puts("client left");
@@ -77,7 +78,7 @@ int main(int argc, char **argv) {
     const int listener = socket(AF_INET, SOCK_STREAM, 0);
     if (listener < 0 ||
         setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)) != 0 ||
-        setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &fifth, sizeof fifth) != 0 ||
+        setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &tenth, sizeof tenth) != 0 ||
         bind(listener, (struct sockaddr *)&here, sizeof here) != 0 || listen(listener, 5) != 0) {
         perror("listen");
         return EXIT_FAILURE;
@@ -93,7 +94,7 @@ int main(int argc, char **argv) {
             check(errno == EAGAIN ? CTH_OK : cth_sleep(CTH_MS(10)));
             continue;
         }
-        (void)setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &fifth, sizeof fifth);
+        (void)setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second);
         if (cth_submit(pool, NULL, handle, &client, sizeof client, 0) != CTH_OK) { // CTH_FULL
             (void)say(client, "Server busy\n");
             (void)close(client);

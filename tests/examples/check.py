@@ -1420,7 +1420,7 @@ def main():
             check_index(options.index)
         else:
             check_program(options.name, options.exe, options.sim)
-    except Bad as bad:
+    except (Bad, OSError) as bad:
         print("FAILED: %s: %s" % (options.index or options.name, bad), file=sys.stderr)
         return 1
     return 0

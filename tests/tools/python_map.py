@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Checks docs/python-map.md: it has a row for each public name of the modules it covers and none
 for anything else, its C names are declared in cthreads.h, and each snippet compiles and uses a C
-name of its row. --self-test spoils the page in several ways and expects complaints."""
+name of its row. --self-test spoils the page in several ways and expects complaints. Exit status 77:
+skipped."""
 
 import functools
 import importlib
@@ -49,8 +50,7 @@ def check_python(page):
                 there = functools.reduce(lambda o, n: getattr(o, n, None), name.split("."), module)
                 if there is None and name not in wanted and not newer:
                     yield f"{module.__name__} has no {name}"
-        if sys.version_info < (3, 14):  # what is new after that has rows as people ask for it
-            yield from (f"no row for {name}" for name in sorted(wanted - rows))
+        yield from (f"no row for {name}" for name in sorted(wanted - rows))
 
 
 def declared():
@@ -109,6 +109,9 @@ def self_test(page):
 
 
 def main():
+    if sys.version_info >= (3, 14):
+        print("not checked: this Python may have names that the page does not know")
+        sys.exit(77)
     page = (ROOT / "docs" / "python-map.md").read_text(encoding="utf-8")
     if "--self-test" in sys.argv:
         self_test(page)
