@@ -13469,13 +13469,17 @@ struct cth_future {
 
 enum {
     CTH__SMALL = sizeof(((cth__self *)0)->error), // bytes of argument and result in a kept block
-    CTH__KEPT_ASLEEP = 8, // blocks an executor keeps while it has nothing to do
+// Blocks an executor keeps while its workers are awake: in the inbox, and as many outside; and while
+// one sleeps.
 #  if CTH__SANITIZER
     CTH__KEPT = 0, // who uses a future after its release is to be found out
+    CTH__KEPT_ASLEEP = 0,
 #  elif defined(CTHREADS_SIM)
     CTH__KEPT = 2,
+    CTH__KEPT_ASLEEP = 1,
 #  else
-    CTH__KEPT = 8192, // 2 MiB in the inbox, and as much outside
+    CTH__KEPT = 8192, // 2 MiB
+    CTH__KEPT_ASLEEP = 8,
 #  endif
 };
 
@@ -13588,7 +13592,9 @@ static void cth__future_free(cth_future *future) {
         return;
     }
     (void)cth_mutex_lock(&inbox->mutex);
-    const bool kept = future->small && inbox->spare.n < CTH__KEPT;
+    // With a worker asleep nobody may come to free them.
+    const bool kept =
+        future->small && inbox->spare.n < (inbox->open ? CTH__KEPT : CTH__KEPT_ASLEEP);
     if (kept) {
         cth__tasks_push(&inbox->spare, future);
     }

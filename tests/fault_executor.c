@@ -269,6 +269,19 @@ static void keeps_few_blocks(void) {
     while (atomic_load(&live_blocks) > blocks + 1 + KEPT) {
         cth_yield(); // until it is idle
     }
+    for (int i = 0; i < TASKS; i++) {
+        CHECK_STATUS(cth_submit(pool, &futures[i], runs, large, 8, sizeof(int)), CTH_OK);
+    }
+    cth_executor_counts c = {0};
+    while (c.idle == 0 || c.queued != 0) {
+        CHECK_STATUS(cth_executor_count(pool, &c), CTH_OK);
+    }
+    for (int i = 0; i < TASKS; i++) {
+        cth_future_release(futures[i]); // while nobody is awake to free their blocks
+    }
+    while (atomic_load(&live_blocks) > blocks + 1 + KEPT) {
+        cth_yield(); // until it sleeps, if it did not yet
+    }
     end(true);
 }
 
