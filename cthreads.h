@@ -13469,8 +13469,8 @@ struct cth_future {
 
 enum {
     CTH__SMALL = sizeof(((cth__self *)0)->error), // bytes of argument and result in a kept block
-// Blocks an executor keeps while its workers are awake: in the inbox, and as many outside; and while
-// one sleeps.
+// Blocks an executor keeps while its workers are awake: in the inbox, and as many outside; and
+// while one sleeps.
 #  if CTH__SANITIZER
     CTH__KEPT = 0, // who uses a future after its release is to be found out
     CTH__KEPT_ASLEEP = 0,
