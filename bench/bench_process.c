@@ -14,12 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_TRIP, ROW_MANY, ROW_LARGE, ROW_EIGHT, ROW_COUNT };
+enum { ROW_TRIP, ROW_MANY, ROW_MAP, ROW_LARGE, ROW_EIGHT, ROW_COUNT };
 enum { WORKERS = 2, TRIPS = 32, MANY = 1000, AHEAD = 8, STARTS = 200, BYTES = 1 << 20 };
 
 static bench_row rows[ROW_COUNT] = {
     [ROW_TRIP] = {.name = "a small task, there and back", .unit = "ns", .seconds = 0.5},
     [ROW_MANY] = {.name = "1 000 small tasks at a time, per task", .unit = "ns", .seconds = 0.5},
+    [ROW_MAP] = {.name = "1 000 small tasks by one map, per task", .unit = "ns", .seconds = 0.5},
     [ROW_LARGE] = {.name = "1 MiB in and 1 MiB out", .unit = "ns", .seconds = 0.5},
     [ROW_EIGHT] = {.name = "1 MiB in and 1 MiB out, 8 in flight, per task",
                    .unit = "ns",
@@ -132,7 +133,7 @@ static void eight(void) {
     }
 }
 
-static bench_sample measure(const bench_row *row, bool processes, bool maps) {
+static bench_sample measure(const bench_row *row, bool processes) {
     bench_sample sample = {0, 0};
     if (processes) {
         must(cth_process_executor_create(&pool, &(cth_process_desc){.workers = WORKERS}));
@@ -146,11 +147,11 @@ static bench_sample measure(const bench_row *row, bool processes, bool maps) {
         sample.value /= TRIPS;
         break;
     case ROW_MANY:
-        if (maps) {
-            BENCH_LOOP(sample.value, row, 1, mapped());
-        } else {
-            BENCH_LOOP(sample.value, row, 1, many());
-        }
+        BENCH_LOOP(sample.value, row, 1, many());
+        sample.value /= MANY;
+        break;
+    case ROW_MAP:
+        BENCH_LOOP(sample.value, row, 1, mapped());
         sample.value /= MANY;
         break;
     case ROW_LARGE:
@@ -168,15 +169,11 @@ static bench_sample measure(const bench_row *row, bool processes, bool maps) {
 }
 
 static bench_sample in_processes(const bench_row *row) {
-    return measure(row, true, false);
-}
-
-static bench_sample map_in_processes(const bench_row *row) {
-    return measure(row, true, true);
+    return measure(row, true);
 }
 
 static bench_sample in_threads(const bench_row *row) {
-    return measure(row, false, false);
+    return measure(row, false);
 }
 
 /* ---- what the machine takes for the bytes ---- */
@@ -226,21 +223,13 @@ static double ask_python(const char *kind, double seconds) {
     return ask(command);
 }
 
-static bench_sample python(const bench_row *row, const char *kind) {
-    const bench_sample sample = {ask_python(kind, bench_seconds(row)), 0};
+static bench_sample in_python(const bench_row *row) {
+    static const char *const kinds[ROW_COUNT] = {"trips", "many", "map", "large", "eight"};
+    const bench_sample sample = {ask_python(kinds[row - rows], bench_seconds(row)), 0};
     if (sample.value < 0) {
         bench_fail("the Python program failed");
     }
     return sample;
-}
-
-static bench_sample in_python(const bench_row *row) {
-    static const char *const kinds[ROW_COUNT] = {"trips", "flood", "large", "eight"};
-    return python(row, kinds[row - rows]);
-}
-
-static bench_sample map_in_python(const bench_row *row) {
-    return python(row, "map");
 }
 
 /* A process is started for each task; the shell and xargs themselves are timed too. */
@@ -282,10 +271,7 @@ int main(int argc, char **argv) {
             bench_add(i, "Python ProcessPoolExecutor", BENCH_PEER, in_python);
         }
     }
-    bench_add(ROW_MANY, "cthreads cth_map, processes", BENCH_KIT, map_in_processes);
-    if (has_python) {
-        bench_add(ROW_MANY, "Python ProcessPoolExecutor.map", BENCH_PEER, map_in_python);
-    } else {
+    if (!has_python) {
         bench_skip("Python ProcessPoolExecutor", "no python3 that has it");
     }
     if (system("seq 2 | xargs -P 2 -n 1 true >/dev/null 2>&1") == 0) {

@@ -23,7 +23,7 @@ def trips(pool):
     return SMALL
 
 
-def flood(pool):
+def many(pool):
     futures = [pool.submit(answer, i) for i in range(MANY)]
     assert sum(f.result() for f in futures) == sum(map(answer, range(MANY)))
     return MANY
@@ -56,9 +56,9 @@ DATA = b"\1" * BYTES
 
 def main():
     kind, seconds, workers = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
-    batch = {"trips": trips, "flood": flood, "map": mapped, "large": large, "eight": eight}[kind]
+    batch = {"trips": trips, "many": many, "map": mapped, "large": large, "eight": eight}[kind]
     with ProcessPoolExecutor(workers) as pool:
-        flood(pool)  # both workers start
+        many(pool)  # both workers start
         batch(pool)
         times = []
         end = time.perf_counter_ns() + int(seconds * 1e9)
