@@ -1,9 +1,8 @@
 /* bench_process.c - what a task costs that is given to another process: small ones, and such with
    1 MiB of argument and 1 MiB of result. Two workers, started before time is measured.
 
-   The work on 1 MiB is to copy it from the argument to the result. The floor copies as well: into
-   memory that stands for the argument, from there to the result, and out again; and, without the
-   work, in and out only. */
+   The floor for the large ones copies as often as must be, in one thread and between buffers that
+   it has all the time: in and out, and if the task copies, from its argument to its result. */
 #ifndef _GNU_SOURCE
 #  define _GNU_SOURCE // popen
 #endif
@@ -14,15 +13,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_TRIP, ROW_MANY, ROW_MAP, ROW_LARGE, ROW_EIGHT, ROW_COUNT };
+enum { ROW_TRIP, ROW_MANY, ROW_MAP, ROW_BARE, ROW_LARGE, ROW_EIGHT, ROW_COUNT };
 enum { WORKERS = 2, TRIPS = 32, MANY = 1000, AHEAD = 8, STARTS = 200, BYTES = 1 << 20 };
 
 static bench_row rows[ROW_COUNT] = {
     [ROW_TRIP] = {.name = "a small task, there and back", .unit = "ns", .seconds = 0.5},
     [ROW_MANY] = {.name = "1 000 small tasks at a time, per task", .unit = "ns", .seconds = 0.5},
     [ROW_MAP] = {.name = "1 000 small tasks by one map, per task", .unit = "ns", .seconds = 0.5},
-    [ROW_LARGE] = {.name = "1 MiB in and 1 MiB out", .unit = "ns", .seconds = 0.5},
-    [ROW_EIGHT] = {.name = "1 MiB in and 1 MiB out, 8 in flight, per task",
+    [ROW_BARE] = {.name = "1 MiB in and 1 MiB out, no work", .unit = "ns", .seconds = 0.5},
+    [ROW_LARGE] = {.name = "1 MiB in, copied by the task, 1 MiB out", .unit = "ns", .seconds = 0.5},
+    [ROW_EIGHT] = {.name = "1 MiB in, copied by the task, 1 MiB out, 8 in flight, per task",
                    .unit = "ns",
                    .seconds = 0.5},
 };
@@ -44,6 +44,12 @@ static uint64_t answer_to(uint64_t question) {
 
 static cth_status answer(void *arg, void *result) {
     *(uint64_t *)result = answer_to(*(uint64_t *)arg);
+    return CTH_OK;
+}
+
+static cth_status nothing(void *arg, void *result) {
+    (void)arg;
+    (void)result;
     return CTH_OK;
 }
 
@@ -110,12 +116,12 @@ static void check_bytes(unsigned char value) {
     }
 }
 
-static void large(void) {
+static void large(cth_task_fn fn) {
     cth_future *future = NULL;
     const unsigned char value = next_bytes();
-    must(cth_submit(pool, &future, copy, in, BYTES, BYTES));
+    must(cth_submit(pool, &future, fn, in, BYTES, BYTES));
     take(future, out);
-    check_bytes(value);
+    check_bytes(fn == copy ? value : 0);
 }
 
 static void eight(void) {
@@ -154,9 +160,10 @@ static bench_sample measure(const bench_row *row, bool processes) {
         BENCH_LOOP(sample.value, row, 1, mapped());
         sample.value /= MANY;
         break;
+    case ROW_BARE:
     case ROW_LARGE:
         eight();
-        BENCH_LOOP(sample.value, row, 1, large());
+        BENCH_LOOP(sample.value, row, 1, large(row == &rows[ROW_BARE] ? nothing : copy));
         break;
     default:
         eight();
@@ -182,22 +189,14 @@ static unsigned char *arg_bytes, *result_bytes;
 
 static bench_sample copies(const bench_row *row) {
     bench_sample sample = {0, 0};
+    const bool work = row != &rows[ROW_BARE];
     BENCH_LOOP(sample.value, row, 1, {
         const unsigned char value = next_bytes();
         memcpy(arg_bytes, in, BYTES);
-        (void)copy(arg_bytes, result_bytes);
-        memcpy(out, result_bytes, BYTES);
-        check_bytes(value);
-    });
-    return sample;
-}
-
-static bench_sample copies_alone(const bench_row *row) {
-    bench_sample sample = {0, 0};
-    BENCH_LOOP(sample.value, row, 1, {
-        const unsigned char value = next_bytes();
-        memcpy(arg_bytes, in, BYTES);
-        memcpy(out, arg_bytes, BYTES);
+        if (work) {
+            (void)copy(arg_bytes, result_bytes);
+        }
+        memcpy(out, work ? result_bytes : arg_bytes, BYTES);
         check_bytes(value);
     });
     return sample;
@@ -224,7 +223,7 @@ static double ask_python(const char *kind, double seconds) {
 }
 
 static bench_sample in_python(const bench_row *row) {
-    static const char *const kinds[ROW_COUNT] = {"trips", "many", "map", "large", "eight"};
+    static const char *const kinds[ROW_COUNT] = {"trips", "many", "map", "bare", "large", "eight"};
     const bench_sample sample = {ask_python(kinds[row - rows], bench_seconds(row)), 0};
     if (sample.value < 0) {
         bench_fail("the Python program failed");
@@ -279,9 +278,8 @@ int main(int argc, char **argv) {
     } else {
         bench_skip("xargs -P 2", "not found");
     }
-    bench_add(ROW_LARGE, "memcpy in, the work, memcpy out", BENCH_FLOOR, copies);
-    bench_add(ROW_LARGE, "memcpy in and out, no work", BENCH_FLOOR, copies_alone);
-    bench_add(ROW_EIGHT, "memcpy in, the work, memcpy out", BENCH_FLOOR, copies);
-    bench_add(ROW_EIGHT, "memcpy in and out, no work", BENCH_FLOOR, copies_alone);
+    for (int i = ROW_BARE; i <= ROW_EIGHT; i++) {
+        bench_add(i, "memcpy", BENCH_FLOOR, copies);
+    }
     return bench_finish();
 }

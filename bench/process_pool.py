@@ -13,6 +13,10 @@ def answer(question):
     return question * 3 + 1
 
 
+def same(data):
+    return data
+
+
 def copy(data):
     return bytes(memoryview(data))
 
@@ -33,6 +37,11 @@ def mapped(pool):
     results = pool.map(answer, range(MANY), chunksize=MANY // 16)
     assert sum(results) == sum(map(answer, range(MANY)))
     return MANY
+
+
+def bare(pool):
+    assert pool.submit(same, DATA).result()[-1] == 1
+    return 1
 
 
 def large(pool):
@@ -56,7 +65,8 @@ DATA = b"\1" * BYTES
 
 def main():
     kind, seconds, workers = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
-    batch = {"trips": trips, "many": many, "map": mapped, "large": large, "eight": eight}[kind]
+    batch = {"trips": trips, "many": many, "map": mapped, "bare": bare, "large": large,
+             "eight": eight}[kind]
     with ProcessPoolExecutor(workers) as pool:
         many(pool)  # both workers start
         batch(pool)
