@@ -2601,8 +2601,8 @@ CTH_API void cth_process_main(int argc, char **argv);
    and CTH_AGAIN, CTH_NOMEM or CTH_UNSUPPORTED when the system gives no process or memory. Waiting
    for a task never runs it. A task that forks answers in its own process only.
 
-   Returns : CTH_OK; CTH_UNSUPPORTED where a program cannot start itself; CTH_INVALID when
-             cth_process_main was not called, which the calling thread's error text then says, and
+   Returns : CTH_OK; CTH_UNSUPPORTED where a program cannot start itself (as without /proc) and
+             CTH_INVALID when cth_process_main was not called, both with a text; CTH_INVALID also
              for too many workers, too long a name, a negative timeout, CTH_FULL_CALLER_RUNS, an
              init as above; CTH_NOMEM.
    Like    : Python ProcessPoolExecutor(max_workers, initializer=, initargs=,
@@ -4762,7 +4762,9 @@ static CTH__UNUSED cth_status cth__os_child_start(cth__os_child *child,
     child->socket = ends[0];
     child->memory = cth__os_high((int)syscall(SYS_memfd_create, "cthreads", 3)); // CLOEXEC, seals
     child->bell = cth__os_bell_open();
-    int failed = theirs < 0 || child->memory < 0 || child->bell < 0 ? EMFILE : 0;
+    int failed = theirs < 0 || child->memory < 0 || child->bell < 0
+                     ? (errno == ENOSYS ? ENOSYS : EMFILE)
+                     : 0;
     if (failed == 0 &&
         (!cth__os_child_fill(child, 0, base) || !cth__os_child_map(child, &first, 0, base) ||
          fcntl(child->memory, 1033, 2) != 0)) { // F_ADD_SEALS: SHRINK
@@ -15481,7 +15483,8 @@ CTH_API cth_status cth_process_executor_create(cth_executor **out, const cth_pro
         return CTH_INVALID;
     }
     if (!cth__children()) {
-        return CTH_UNSUPPORTED;
+        return cth_fail(CTH_UNSUPPORTED, "this program cannot be started again as a worker: "
+                                         "no way to its file, or to the bounds of its code");
     }
     if (cth__process.program == NULL) {
         return cth_fail(CTH_INVALID, "cth_process_main was not called, first in main");
