@@ -7325,11 +7325,13 @@ static int cth__sim_child_recv(cth__sim_child *child, void *bytes, size_t size, 
     }
     const size_t got = cth__hook_answer(child->request, child->request_size, child->shared,
                                         child->size, bytes, fate == CTH__FATE_MIDWAY);
-    if (fate == CTH__FATE_NOISE && cth__pick_any(2) == 0) {
-        return (int)cth__pick_any((uint32_t)size);
-    }
-    if (fate == CTH__FATE_NOISE) {
-        ((unsigned char *)bytes)[cth__pick_any(12)] ^= 0x80; // of the three numbers it begins with
+    if (fate == CTH__FATE_NOISE) { // few kinds of it, for the sake of exhaustive search
+        const size_t sizes[] = {1, got - 1, size};
+        const uint32_t kind = cth__pick_any(6);
+        if (kind < 3) {
+            return (int)sizes[kind];
+        }
+        ((unsigned char *)bytes)[(kind - 3) * 4] ^= 0x80; // in the three numbers it begins with
     }
     cth__sim_point(NULL);
     return cth__sim_child_over(child) || fate == CTH__FATE_MIDWAY || fate == CTH__FATE_BEFORE_REPLY

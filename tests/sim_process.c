@@ -369,6 +369,26 @@ static cth_status larges(void *arg) {
     return CTH_OK;
 }
 
+/* One worker, one task, and a worker that dies or answers, in every order with who asks for the
+   result. Making the executor and the shutdown take the plain course. */
+static cth_status one_task(void *arg) {
+    (void)arg;
+    cth_sim_explore(false);
+    fresh(&(cth_process_desc){.workers = 1});
+    cth_sim_explore(true);
+    futures[0] = submit(adds_ten, &(int){0}, sizeof(int));
+    const cth_status status = expect(futures[0], 0);
+    CTH_SIM_CHECK(status == CTH_OK || status == CTH_BROKEN);
+    cth_sim_explore(false);
+    shut(CTH_DRAIN);
+    return CTH_OK;
+}
+
+static void complete(void) {
+    faults = true;
+    SIM_COMPLETE(one_task, CTH_SIM_PROCESSES);
+}
+
 #define SCENARIO(fn)                \
   static void passes_##fn(void) {   \
     faults = false;                 \
@@ -424,7 +444,7 @@ static const test_case tests[] = {
     TEST(passes_killed),    TEST(passes_shut_while_used), TEST(passes_mapped),
     TEST(passes_cancelled), TEST(passes_larges),          TEST(passes_idle),
     TEST(passes_not_begun), TEST(passes_killed_at_once),  TEST(finds_deaths),
-    TEST(finds_stalls),     TEST(finds_idle_deaths),
+    TEST(complete),         TEST(finds_stalls),           TEST(finds_idle_deaths),
 };
 
 int main(int argc, char **argv) {
