@@ -15054,12 +15054,12 @@ static bool cth__reply_read(cth__reply *reply, const void *bytes, size_t size, u
 static cth__piece *cth__piece_take(cth__processes *p, uint64_t owner, size_t size) {
     cth__piece *found = NULL;
     (void)cth_mutex_lock(&p->mutex);
-    // Without a look at `room` first: those that have their memory.
-    for (int room = 0; room <= (owner != 0) && found == NULL; room++) {
-        for (cth__piece **link = &p->free; *link != NULL && found == NULL; link = &(*link)->next) {
+    // First those that have so much memory; then, if it can be filled here, others.
+    for (int empty = 0; empty <= (owner != 0) && found == NULL; empty++) {
+        for (cth__piece **link = &p->free; *link != NULL; link = &(*link)->next) {
             cth__piece *piece = *link;
             if ((owner == 0 || piece->owner == owner) &&
-                (room ? piece->memory.size : piece->have) >= size) {
+                (empty ? piece->memory.size : piece->have) >= size) {
                 found = piece;
                 *link = piece->next;
                 p->kept -= piece->have;
