@@ -2569,7 +2569,6 @@ CTH_API void cth__pooled_leave(cth__pooled *pooled);
    Large arguments and results (together more than 256 KiB) are copied once each: by the submit, and
    by who asks for the result. Of the memory for that, which the worker of the task has mapped too,
    an executor keeps 64 MiB at most for further tasks until it is shut down.
-   A worker that dies while it has nothing to do is collected at the next task or the shutdown.
    ---------------------------------------------------------------------------------------------- */
 
 /* What an argument or a result of a task in a process may take. */
@@ -2603,8 +2602,8 @@ CTH_API void cth_process_main(int argc, char **argv);
    and CTH_AGAIN, CTH_NOMEM or CTH_UNSUPPORTED when the system gives no process or memory. Waiting
    for a task never runs it. A task that forks answers in its own process only.
 
-   Returns : CTH_OK; CTH_UNSUPPORTED where a program cannot start itself; CTH_INVALID when
-             cth_process_main was not called, which the calling thread's error text then says, and
+   Returns : CTH_OK; CTH_UNSUPPORTED where a program cannot start itself (as without /proc) and
+             CTH_INVALID when cth_process_main was not called, both with a text; CTH_INVALID also
              for too many workers, too long a name, a negative timeout, CTH_FULL_CALLER_RUNS, an
              init as above; CTH_NOMEM.
    Like    : Python ProcessPoolExecutor(max_workers, initializer=, initargs=,
@@ -4651,6 +4650,7 @@ typedef struct cth__os_child {
     pid_t pid;
     int process; // its pidfd; -1: the system has none, then only the socket tells that it ended
     int socket, memory;
+    int bell;              // ends a watch
     unsigned char *shared; // the worker has all of it here, its parent the first `base` bytes
     size_t base;
     size_t size; // of all of it
@@ -4675,8 +4675,8 @@ static CTH__UNUSED bool cth__os_in_program(uintptr_t fn) {
 }
 
 static CTH__UNUSED void cth__os_child_close(cth__os_child *child) {
-    const int files[3] = {child->process, child->socket, child->memory};
-    for (int i = 0; i < 3; i++) {
+    const int files[4] = {child->process, child->socket, child->memory, child->bell};
+    for (int i = 0; i < 4; i++) {
         if (files[i] >= 0) {
             (void)close(files[i]);
         }
@@ -4762,7 +4762,10 @@ static CTH__UNUSED cth_status cth__os_child_start(cth__os_child *child,
     child->process = -1;
     child->socket = ends[0];
     child->memory = cth__os_high((int)syscall(SYS_memfd_create, "cthreads", 3)); // CLOEXEC, seals
-    int failed = theirs < 0 || child->memory < 0 ? EMFILE : 0;
+    child->bell = cth__os_bell_open();
+    int failed = theirs < 0 || child->memory < 0 || child->bell < 0
+                     ? (errno == ENOSYS ? ENOSYS : EMFILE)
+                     : 0;
     if (failed == 0 &&
         (!cth__os_child_fill(child, 0, base) || !cth__os_child_map(child, &first, 0, base) ||
          fcntl(child->memory, 1033, 2) != 0)) { // F_ADD_SEALS: SHRINK
@@ -4853,6 +4856,23 @@ static CTH__UNUSED int cth__os_child_recv(cth__os_child *child,
     return result;
 }
 
+/* Wait until the process has ended, which is true, or for a rouse, also one before this. */
+static CTH__UNUSED bool cth__os_child_watch(cth__os_child *child) {
+    const int error = errno;
+    const int file = child->process >= 0 ? child->process : child->socket;
+    struct pollfd files[2] = {{file, POLLIN, 0}, {child->bell, POLLIN, 0}};
+    while (poll(files, 2, -1) < 0) {
+        files[0].revents = 0; // EINTR
+    }
+    cth__os_bell(child->bell, false);
+    errno = error;
+    return files[0].revents != 0;
+}
+
+static CTH__UNUSED void cth__os_child_rouse(cth__os_child *child) {
+    cth__os_bell(child->bell, true);
+}
+
 /* Send a signal to a process that was not waited for yet, so that its number is still its own;
    another wait of the program may have taken it all the same, then the pidfd knows. */
 static CTH__UNUSED void cth__os_child_kill(cth__os_child *child, int number) {
@@ -4927,7 +4947,7 @@ static CTH__UNUSED bool cth__os_worker_begin(cth__os_child *worker, int argc, ch
     }
     (void)signal(SIGINT, SIG_IGN);
     memset(worker, 0, sizeof *worker);
-    worker->process = -1;
+    worker->process = worker->bell = -1;
     worker->socket = CTH__WORKER_SOCKET;
     worker->memory = CTH__WORKER_MEMORY;
     return true;
@@ -7198,7 +7218,7 @@ typedef struct cth__sim_child {
     unsigned char *shared;
     size_t size;
     cth__sim_shared *all;
-    cth__word over; // 1: killed
+    cth__word over; // 1: killed or dead, 2: roused, 3: both
     uint32_t fate;
     unsigned char request[64];
     size_t request_size;
@@ -7269,7 +7289,13 @@ static cth_status cth__sim_child_start(cth__sim_child *child,
 
 static bool cth__sim_child_over(cth__sim_child *child) {
     // relaxed: one thread runs.
-    return atomic_load_explicit(&child->over, memory_order_relaxed) != 0;
+    return (atomic_load_explicit(&child->over, memory_order_relaxed) & 1) != 0;
+}
+
+static void cth__sim_child_becomes(cth__sim_child *child, uint32_t bit) {
+    // relaxed: one thread runs.
+    (void)atomic_fetch_or_explicit(&child->over, bit, memory_order_relaxed);
+    cth__sim_wake(NULL, &child->over);
 }
 
 static bool cth__sim_child_send(cth__sim_child *child, const void *bytes, size_t size) {
@@ -7300,11 +7326,13 @@ static int cth__sim_child_recv(cth__sim_child *child, void *bytes, size_t size, 
     }
     const size_t got = cth__hook_answer(child->request, child->request_size, child->shared,
                                         child->size, bytes, fate == CTH__FATE_MIDWAY);
-    if (fate == CTH__FATE_NOISE && cth__pick_any(2) == 0) {
-        return (int)cth__pick_any((uint32_t)size);
-    }
-    if (fate == CTH__FATE_NOISE) {
-        ((unsigned char *)bytes)[cth__pick_any(12)] ^= 0x80; // of the three numbers it begins with
+    if (fate == CTH__FATE_NOISE) { // few kinds of it, for the sake of exhaustive search
+        const size_t sizes[] = {1, got - 1, size};
+        const uint32_t kind = cth__pick_any(6);
+        if (kind < 3) {
+            return (int)sizes[kind];
+        }
+        ((unsigned char *)bytes)[(kind - 3) * 4] ^= 0x80; // in the three numbers it begins with
     }
     cth__sim_point(NULL);
     return cth__sim_child_over(child) || fate == CTH__FATE_MIDWAY || fate == CTH__FATE_BEFORE_REPLY
@@ -7316,9 +7344,31 @@ static void cth__sim_child_kill(cth__sim_child *child, int number) {
     (void)number;
     cth__sim_point(NULL);
     (void)cth__sim_op("kill of a process", &child->over, NULL);
+    cth__sim_child_becomes(child, 1);
+}
+
+/* It may die meanwhile. */
+static bool cth__sim_child_watch(cth__sim_child *child) {
+    cth__sim_point(NULL);
+    (void)cth__sim_op("watch of a process", &child->over, NULL);
+    const bool dies = cth__sim_faulty(CTH_SIM_PROCESSES, 3);
+    const cth_time till = dies ? cth__sim.now + CTH_MS(1) : CTH_FOREVER;
     // relaxed: one thread runs.
-    atomic_store_explicit(&child->over, 1, memory_order_relaxed);
-    cth__sim_wake(NULL, &child->over);
+    while (atomic_load_explicit(&child->over, memory_order_relaxed) == 0 && cth__sim.now < till) {
+        cth__sim_wait(NULL, &child->over, 0, till);
+    }
+    if (cth__sim.now >= till) {
+        cth__sim_child_becomes(child, 1);
+    }
+    // relaxed: as above. Who was roused once is not roused again.
+    (void)atomic_fetch_and_explicit(&child->over, 1, memory_order_relaxed);
+    return cth__sim_child_over(child);
+}
+
+static void cth__sim_child_rouse(cth__sim_child *child) {
+    cth__sim_point(NULL);
+    (void)cth__sim_op("rouse of who watches a process", &child->over, NULL);
+    cth__sim_child_becomes(child, 2);
 }
 
 static void cth__sim_child_end(cth__sim_child *child, cth_time deadline, char *text, size_t size) {
@@ -7361,6 +7411,8 @@ static void cth__sim_child_end(cth__sim_child *child, cth_time deadline, char *t
 #    define cth__memory_empty    cth__sim_memory_empty
 #    define cth__child_send      cth__sim_child_send
 #    define cth__child_recv      cth__sim_child_recv
+#    define cth__child_watch     cth__sim_child_watch
+#    define cth__child_rouse     cth__sim_child_rouse
 #    define cth__child_kill      cth__sim_child_kill
 #    define cth__child_end       cth__sim_child_end
 #  else
@@ -7396,6 +7448,8 @@ static void cth__sim_child_end(cth__sim_child *child, cth_time deadline, char *t
 #    define cth__memory_empty   cth__os_memory_empty
 #    define cth__child_send     cth__os_child_send
 #    define cth__child_recv     cth__os_child_recv
+#    define cth__child_watch    cth__os_child_watch
+#    define cth__child_rouse    cth__os_child_rouse
 #    define cth__child_kill     cth__os_child_kill
 #    define cth__child_end      cth__os_child_end
 #  endif
@@ -13389,7 +13443,8 @@ enum { CTH__TASK_WAITS, CTH__TASK_QUEUED, CTH__TASK_RUNS, CTH__TASK_OVER, CTH__T
 typedef struct cth__sleeper {
     cth_cond wake;
     struct cth__sleeper *next;
-    bool woken; // it is not among the sleepers any more
+    bool woken;               // it is not among the sleepers any more
+    struct cth__child *child; // it does not wait at `wake` but here, see impl:process
 } cth__sleeper;
 
 /* Tasks, linked by `next`. */
@@ -13511,6 +13566,9 @@ typedef struct cth__runner {
                          cth__piece **piece);
     void (*give_back)(cth_executor *executor, cth__piece *piece);
     cth_status (*call)(cth_future *future, cth__self *self);
+    // With the executor's mutex held: sleep until woken, or for a while; end such a sleep.
+    void (*rest)(cth_executor *executor, cth__self *self, cth__sleeper *sleeper);
+    void (*rouse)(struct cth__child *child);
     void (*leave)(cth_executor *executor, cth__self *self); // a worker ends
     cth_status (*map)(cth_executor *executor, struct cth__mapping *m);
 } cth__runner;
@@ -13727,6 +13785,9 @@ static void cth__workers_wake(cth_executor *executor, size_t n) {
         executor->waking++;
         sleeper->woken = true;
         (void)cth_cond_notify(&sleeper->wake, 1);
+        if (sleeper->child != NULL) {
+            executor->runner->rouse(sleeper->child);
+        }
     }
 }
 
@@ -14400,7 +14461,11 @@ static void cth__worker_sleep(cth_executor *executor, cth__sleeper *sleeper, int
         self->spin = self->yields = 0;
     }
     while (!sleeper->woken) {
-        (void)cth_cond_wait(&sleeper->wake, &executor->mutex);
+        if (executor->runner != NULL) {
+            executor->runner->rest(executor, self, sleeper);
+        } else {
+            (void)cth_cond_wait(&sleeper->wake, &executor->mutex);
+        }
     }
     if (vain != 0) {
         self->spin = spin;
@@ -15140,7 +15205,8 @@ CTH_API void cth__pooled_leave(cth__pooled *pooled) {
    ended stays for its future only. Free pieces together keep no more than CTH__PIECES_KEPT bytes.
 
    What waits: a worker thread, in the poll of cth__os_child_recv, for a reply, the death of its
-   process, or the timeout. Whoever kills the process wakes it by that; so there is nothing else to
+   process, or the timeout; and when it has had nothing to do for a while, in cth__os_child_watch,
+   for that death or a task. Whoever kills the process wakes it by that; so there is nothing else to
    wake. The list of processes is for them; a process leaves it before its number can become another
    process's.
    ---------------------------------------------------------------------------------------------- */
@@ -15148,8 +15214,9 @@ CTH_API void cth__pooled_leave(cth__pooled *pooled) {
 #  define CTH__REQUEST     UINT32_C(0x43746871)
 #  define CTH__REPLY       UINT32_C(0x43746872)
 #  define CTH__CHILD_HEAD  ((size_t)64)
-#  define CTH__CHILD_TRIES 10       // workers in a row that die before they begin a task
-#  define CTH__CHILD_GRACE CTH_S(5) // for exit handlers, when a worker is to end
+#  define CTH__CHILD_TRIES 10         // workers in a row that die before they begin a task
+#  define CTH__CHILD_GRACE CTH_S(5)   // for exit handlers, when a worker is to end
+#  define CTH__CHILD_REST  CTH_MS(20) // after so long without a task its end is waited for
 #  ifdef CTHREADS_SIM
 #    define CTH__CHILD_BASE  ((size_t)128)
 #    define CTH__PIECES_KEPT ((size_t)1024)
@@ -15297,12 +15364,12 @@ static bool cth__reply_read(cth__reply *reply, const void *bytes, size_t size, u
 static cth__piece *cth__piece_take(cth__processes *p, uint64_t owner, size_t size) {
     cth__piece *found = NULL;
     (void)cth_mutex_lock(&p->mutex);
-    // Without a look at `room` first: those that have their memory.
-    for (int room = 0; room <= (owner != 0) && found == NULL; room++) {
-        for (cth__piece **link = &p->free; *link != NULL && found == NULL; link = &(*link)->next) {
+    // First those that have so much memory; then, if it can be filled here, others.
+    for (int empty = 0; empty <= (owner != 0) && found == NULL; empty++) {
+        for (cth__piece **link = &p->free; *link != NULL; link = &(*link)->next) {
             cth__piece *piece = *link;
             if ((owner == 0 || piece->owner == owner) &&
-                (room ? piece->memory.size : piece->have) >= size) {
+                (empty ? piece->memory.size : piece->have) >= size) {
                 found = piece;
                 *link = piece->next;
                 p->kept -= piece->have;
@@ -15551,6 +15618,31 @@ static cth_status cth__process_call(cth_future *future, cth__self *self) {
     }
 }
 
+/* With nothing to do for a while: wait for the end of the process too. Not at once, since who ends
+   such a wait has to make a system call more. */
+static void cth__process_rest(cth_executor *executor, cth__self *self, cth__sleeper *sleeper) {
+    const cth_time till = self->child != NULL ? cth_after(CTH__CHILD_REST) : CTH_FOREVER;
+    if (cth_cond_wait_until(&sleeper->wake, &executor->mutex, till) != CTH_TIMEDOUT ||
+        sleeper->woken) {
+        return;
+    }
+    char how[64];
+    sleeper->child = self->child;
+    (void)cth_mutex_unlock(&executor->mutex);
+    const bool ended = cth__child_watch(&self->child->os);
+    (void)cth_mutex_lock(&executor->mutex);
+    sleeper->child = NULL;
+    if (ended) {
+        (void)cth_mutex_unlock(&executor->mutex);
+        cth__child_drop((cth__processes *)(void *)executor->runner, self, CTH_MS(50), how);
+        (void)cth_mutex_lock(&executor->mutex);
+    }
+}
+
+static void cth__process_rouse(cth__child *child) {
+    cth__child_rouse(&child->os);
+}
+
 /* The calling thread will run no more tasks. */
 static void cth__process_leave(cth_executor *executor, cth__self *self) {
     char how[64];
@@ -15693,15 +15785,17 @@ CTH_API void cth_process_main(int argc, char **argv) {
 
 CTH_API cth_status cth_process_executor_create(cth_executor **out, const cth_process_desc *desc) {
     static const cth_process_desc none = {0};
-    static const cth__runner runner = {cth__process_accept, cth__process_give_back,
-                                       cth__process_call, cth__process_leave, cth__process_map};
+    static const cth__runner runner = {
+        cth__process_accept, cth__process_give_back, cth__process_call, cth__process_rest,
+        cth__process_rouse,  cth__process_leave,     cth__process_map};
     desc = desc != NULL ? desc : &none;
     if (out == NULL || desc->timeout < 0 || desc->init_arg_size > CTH_PROCESS_BYTES_MAX ||
         desc->policy == CTH_FULL_CALLER_RUNS) {
         return CTH_INVALID;
     }
     if (!cth__children()) {
-        return CTH_UNSUPPORTED;
+        return cth_fail(CTH_UNSUPPORTED, "this program cannot be started again as a worker: "
+                                         "no way to its file, or to the bounds of its code");
     }
     if (cth__process.program == NULL) {
         return cth_fail(CTH_INVALID, "cth_process_main was not called, first in main");

@@ -139,6 +139,36 @@ static cth_status timeouts(void *arg) {
     return CTH_OK;
 }
 
+static bool has_dead(void) {
+    bool dead = false;
+    for (cth__child *child = ((cth__processes *)(void *)pool->runner)->first; child != NULL;
+         child = child->next) {
+        dead = dead || cth__sim_child_over(&child->os);
+    }
+    return dead;
+}
+
+/* Workers that have nothing to do for long: what dies then is buried, and costs no task. */
+static cth_status idle(void *arg) {
+    (void)arg;
+    fresh(&(cth_process_desc){.workers = 2});
+    for (int i = 0; i < 4; i++) {
+        const cth_status status = expect(submit(adds_ten, &i, sizeof i), i);
+        CTH_SIM_CHECK(faults || status == CTH_OK);
+        if (i % 2 == 0) {
+            CTH_SIM_CHECK(cth_sleep(CTH_MS(200)) == CTH_OK);
+            if (planted && status == CTH_OK) { // the simulator does find such deaths
+                CTH_SIM_CHECK(((cth__processes *)(void *)pool->runner)->first != NULL);
+            }
+            while (has_dead()) { // its thread comes to it
+                cth_yield();
+            }
+        }
+    }
+    shut(CTH_DRAIN);
+    return CTH_OK;
+}
+
 static cth_status begins(void *arg, void *result) {
     (void)result;
     inits++;
@@ -339,6 +369,26 @@ static cth_status larges(void *arg) {
     return CTH_OK;
 }
 
+/* One worker, one task, and a worker that dies or answers, in every order with who asks for the
+   result. Making the executor and the shutdown take the plain course. */
+static cth_status one_task(void *arg) {
+    (void)arg;
+    cth_sim_explore(false);
+    fresh(&(cth_process_desc){.workers = 1});
+    cth_sim_explore(true);
+    futures[0] = submit(adds_ten, &(int){0}, sizeof(int));
+    const cth_status status = expect(futures[0], 0);
+    CTH_SIM_CHECK(status == CTH_OK || status == CTH_BROKEN);
+    cth_sim_explore(false);
+    shut(CTH_DRAIN);
+    return CTH_OK;
+}
+
+static void complete(void) {
+    faults = true;
+    SIM_COMPLETE(one_task, CTH_SIM_PROCESSES);
+}
+
 #define SCENARIO(fn)                \
   static void passes_##fn(void) {   \
     faults = false;                 \
@@ -348,13 +398,21 @@ static cth_status larges(void *arg) {
     SIM_PASS(fn, SIM_DEATHS, 1000); \
   }
 SCENARIO(results)
-SCENARIO(timeouts)
 SCENARIO(inited)
 SCENARIO(killed)
 SCENARIO(shut_while_used)
 SCENARIO(mapped)
 SCENARIO(cancelled)
 SCENARIO(larges)
+SCENARIO(idle)
+
+static void passes_timeouts(void) {
+    faults = false;
+    SIM_PASS(timeouts, 0, 500);
+    faults = true; // when another wait expires early, the clock is late for all
+    SIM_PASS(timeouts, SIM_WAITS, 500);
+    SIM_PASS(timeouts, SIM_DEATHS, 1000);
+}
 
 static void passes_not_begun(void) {
     faults = true;
@@ -376,11 +434,17 @@ static void finds_stalls(void) {
     SIM_FOUND(timeouts, CTH_SIM_PROCESSES, "check");
 }
 
+static void finds_idle_deaths(void) {
+    faults = true;
+    SIM_FOUND(idle, CTH_SIM_PROCESSES, "check");
+}
+
 static const test_case tests[] = {
-    TEST(passes_results),        TEST(passes_timeouts),        TEST(passes_inited),
-    TEST(passes_killed),         TEST(passes_shut_while_used), TEST(passes_mapped),
-    TEST(passes_cancelled),      TEST(passes_larges),          TEST(passes_not_begun),
-    TEST(passes_killed_at_once), TEST(finds_deaths),           TEST(finds_stalls),
+    TEST(passes_results),   TEST(passes_timeouts),        TEST(passes_inited),
+    TEST(passes_killed),    TEST(passes_shut_while_used), TEST(passes_mapped),
+    TEST(passes_cancelled), TEST(passes_larges),          TEST(passes_idle),
+    TEST(passes_not_begun), TEST(passes_killed_at_once),  TEST(finds_deaths),
+    TEST(complete),         TEST(finds_stalls),           TEST(finds_idle_deaths),
 };
 
 int main(int argc, char **argv) {

@@ -103,6 +103,11 @@ static cth_status own_pid(void *arg, void *result) {
     return CTH_OK;
 }
 
+static cth_status sleeps(void *arg, void *result) {
+    (void)result;
+    return cth_sleep(*(const cth_time *)arg);
+}
+
 static int worker_pid(void) {
     int pid = 0;
     cth_future *future = submit(own_pid, NULL, 0, sizeof pid);
@@ -575,6 +580,69 @@ static void idle_deaths(void) {
     end();
 }
 
+/* How many children of this process are dead and not waited for. */
+static int zombies(void) {
+    DIR *processes = opendir("/proc");
+    const struct dirent *entry;
+    int n = 0;
+    CHECK(processes != NULL);
+    while ((entry = readdir(processes)) != NULL) {
+        char path[300], text[512] = "", state = 0;
+        int parent = 0;
+        (void)snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+        FILE *file = entry->d_name[0] >= '0' && entry->d_name[0] <= '9' ? fopen(path, "r") : NULL;
+        if (file != NULL) {
+            const char *after =
+                fgets(text, sizeof text, file) != NULL ? strrchr(text, ')') : NULL; // the name
+            n += after != NULL && sscanf(after, ") %c %d", &state, &parent) == 2 && state == 'Z' &&
+                 parent == (int)getpid();
+            fclose(file);
+        }
+    }
+    closedir(processes);
+    return n;
+}
+
+/* One that dies while it has nothing to do, for a while or not yet, is waited for, and what it had
+   is given back, though no task comes. */
+static void no_zombies(void) {
+    make(&(cth_process_desc){.workers = 2});
+    cth__processes *p = (cth__processes *)(void *)pool->runner;
+    for (int i = 0; i < 6; i++) {
+        cth_future *futures[2];
+        for (int j = 0; j < 2; j++) { // so that both workers are there
+            futures[j] = submit(sleeps, &(cth_time){CTH_MS(20)}, sizeof(cth_time), 0);
+        }
+        for (int j = 0; j < 2; j++) {
+            expect(futures[j], CTH_OK, "");
+        }
+        const int pid = worker_pid();
+        CHECK_STATUS(cth_sleep(CTH_MS(i % 2 * 60)), CTH_OK);
+        CHECK_EQ(kill(pid, SIGKILL), 0);
+        for (int tries = 0; kill(pid, 0) == 0 && tries < 10000; tries++) {
+            CHECK_STATUS(cth_sleep(CTH_MS(1)), CTH_OK);
+        }
+        CHECK_EQ(zombies(), 0);
+        CHECK_EQ(kill(pid, 0), -1);
+        CTH_WITH(&p->mutex) {
+            for (cth__child *child = p->first; child != NULL; child = child->next) {
+                CHECK(child->os.pid != pid);
+            }
+        }
+        works();
+    }
+    // Who watches sleeps all the time, also after it was woken for a task and has done that.
+    struct rusage before, after;
+    CHECK_STATUS(cth_sleep(CTH_MS(60)), CTH_OK);
+    works();
+    CHECK_STATUS(cth_sleep(CTH_MS(100)), CTH_OK);
+    CHECK_EQ(getrusage(RUSAGE_SELF, &before), 0);
+    CHECK_EQ(poll(NULL, 0, 400), 0); // cth_sleep takes naps with the portable park
+    CHECK_EQ(getrusage(RUSAGE_SELF, &after), 0);
+    CHECK(after.ru_nvcsw - before.ru_nvcsw < 15);
+    end();
+}
+
 static cth_status closes_socket(void *arg, void *result) {
     (void)arg;
     (void)result;
@@ -710,11 +778,6 @@ static void random_kills(void) {
 
 /* -- what the executor can be told ----------------------------------------------------------------
  */
-
-static cth_status sleeps(void *arg, void *result) {
-    (void)result;
-    return cth_sleep(*(const cth_time *)arg);
-}
 
 static void timeouts(void) {
     const cth_time limit = CTH_MS(60);
@@ -1184,6 +1247,7 @@ static const test_case tests[] = {
     TEST(maps),
     TEST(deaths),
     TEST(idle_deaths),
+    TEST(no_zombies),
     TEST(odd_deaths),
     TEST(random_kills),
     TEST(timeouts),
