@@ -13629,8 +13629,10 @@ static void cth__tasks_free(cth__tasks *tasks) {
 }
 
 static void cth__executor_unref(cth_executor *executor) {
+    CTH_SIM_READ(executor->broken); // for all that was done with it
     // [executor.A] acq_rel: who gives the last one back sees all the others did; pairs with itself.
     if (cth__sub(&executor->refs, 1, acq_rel) == 1) {
+        CTH_SIM_WRITE(executor->broken);
         cth__tasks_free(&executor->inbox.spare);
         cth__tasks_free(&executor->spare);
         cth__free(executor->runner);
