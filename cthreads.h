@@ -2345,6 +2345,9 @@ CTH_API void cth_future_release(cth_future *future);
 
    Workers start when there is more to do than idle ones can take, and are daemons: the program does
    not wait for them at exit, a shutdown does. Tasks start in the order they were submitted.
+
+   Each task is one allocation. The memory of small ones (128 bytes of argument and result) is used
+   again: at most 4 MiB are kept for later ones while there is work, and that of 8 tasks otherwise.
    ---------------------------------------------------------------------------------------------- */
 
 /* An executor. Opaque, reference-counted: each of its futures keeps it. */
