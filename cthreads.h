@@ -13595,11 +13595,15 @@ static void cth__tasks_append(cth__tasks *tasks, cth_future *future) {
     tasks->n++;
 }
 
-/* Add a block in front, for the next one who needs one: it is in a cache. */
-static void cth__tasks_push(cth__tasks *tasks, cth_future *block) {
+/* Keep a block if it is small and there are not so many yet. In front: it is in a cache. */
+static bool cth__tasks_keep(cth__tasks *tasks, cth_future *block, size_t most) {
+    if (!block->small || tasks->n >= most) {
+        return false;
+    }
     block->next = tasks->first;
     tasks->first = block;
     tasks->n++;
+    return true;
 }
 
 /* Have the next task or block on its way here: another thread wrote it last. */
@@ -13657,10 +13661,7 @@ static void cth__future_free(cth_future *future) {
     (void)cth_mutex_lock(&inbox->mutex);
     // With a worker asleep nobody may come to free them.
     const bool kept =
-        future->small && inbox->spare.n < (inbox->open ? CTH__KEPT : CTH__KEPT_ASLEEP);
-    if (kept) {
-        cth__tasks_push(&inbox->spare, future);
-    }
+        cth__tasks_keep(&inbox->spare, future, inbox->open ? CTH__KEPT : CTH__KEPT_ASLEEP);
     const bool last = --inbox->futures == 0 && inbox->released;
     (void)cth_mutex_unlock(&inbox->mutex);
     if (!kept) {
@@ -13917,10 +13918,8 @@ static bool cth__executor_rested(const cth_executor *executor) {
 /* Under the mutex: keep the block of a task of which nobody has a reference, or free it. */
 static void cth__task_recycle(cth_future *future) {
     cth_executor *executor = future->executor;
-    if (future->unasked && future->small && future->piece == NULL &&
-        executor->spare.n < CTH__KEPT) {
-        cth__tasks_push(&executor->spare, future);
-    } else {
+    if (!future->unasked || future->piece != NULL ||
+        !cth__tasks_keep(&executor->spare, future, CTH__KEPT)) {
         (void)cth_mutex_unlock(&executor->mutex); // it may take its time
         cth__future_free(future);
         (void)cth_mutex_lock(&executor->mutex);
