@@ -2347,7 +2347,7 @@ CTH_API void cth_future_release(cth_future *future);
    not wait for them at exit, a shutdown does. Tasks start in the order they were submitted.
 
    Each task is one allocation. The memory of small ones (128 bytes of argument and result) is used
-   again: at most 4 MiB are kept for later ones while there is work, and that of 8 tasks otherwise.
+   again: at most 2 MiB are kept for later ones while there is work, and that of 8 tasks otherwise.
    ---------------------------------------------------------------------------------------------- */
 
 /* An executor. Opaque, reference-counted: each of its futures keeps it. */
@@ -13527,17 +13527,20 @@ struct cth_future {
 
 enum {
     CTH__SMALL = sizeof(((cth__self *)0)->error), // bytes of argument and result in a kept block
-// Blocks an executor keeps while its workers are awake: in the inbox, and as many outside; and
-// while one sleeps.
+// Blocks an executor keeps: in the inbox, while its workers are awake and while one sleeps; and
+// outside of it, until there are so many.
 #  if CTH__SANITIZER
     CTH__KEPT = 0, // who uses a future after its release is to be found out
     CTH__KEPT_ASLEEP = 0,
+    CTH__KEPT_HERE = 0
 #  elif defined(CTHREADS_SIM)
     CTH__KEPT = 2,
     CTH__KEPT_ASLEEP = 1,
+    CTH__KEPT_HERE = 1
 #  else
-    CTH__KEPT = 8192, // 2 MiB
+    CTH__KEPT = 7168, // with those outside 2 MiB
     CTH__KEPT_ASLEEP = 8,
+    CTH__KEPT_HERE = 1024
 #  endif
 };
 
@@ -13601,6 +13604,7 @@ static bool cth__tasks_keep(cth__tasks *tasks, cth_future *block, size_t most) {
         return false;
     }
     block->next = tasks->first;
+    tasks->last = tasks->first != NULL ? tasks->last : block;
     tasks->first = block;
     tasks->n++;
     return true;
@@ -13694,6 +13698,18 @@ static void cth__task_becomes(cth_future *future, uint32_t state) {
     cth__store(&future->state, state, relaxed); // relaxed: as above
 }
 
+/* Under both mutexes: leave blocks in the inbox, unless it has enough. */
+static void cth__spare_move(cth_executor *executor) {
+    cth__tasks *from = &executor->spare, *to = &executor->inbox.spare;
+    if (from->first != NULL && to->n < CTH__KEPT) {
+        from->last->next = to->first;
+        to->last = to->first != NULL ? to->last : from->last;
+        to->first = from->first;
+        to->n += from->n;
+        *from = (cth__tasks){NULL, NULL, 0};
+    }
+}
+
 /* Under the mutex: take all out of the inbox, into the queue, and leave blocks there. From now on
    submits put their tasks there if the workers that are awake will do: all there can be. */
 static void cth__inbox_empty(cth_executor *executor) {
@@ -13713,10 +13729,7 @@ static void cth__inbox_empty(cth_executor *executor) {
         executor->peak = queue->n > executor->peak ? queue->n : executor->peak;
         inbox->tasks = (cth__tasks){NULL, NULL, 0};
     }
-    if (inbox->spare.first == NULL) {
-        inbox->spare = executor->spare;
-        executor->spare = (cth__tasks){NULL, NULL, 0};
-    }
+    cth__spare_move(executor);
     inbox->open = open;
     (void)cth_mutex_unlock(&inbox->mutex);
 }
@@ -13918,12 +13931,20 @@ static bool cth__executor_rested(const cth_executor *executor) {
 /* Under the mutex: keep the block of a task of which nobody has a reference, or free it. */
 static void cth__task_recycle(cth_future *future) {
     cth_executor *executor = future->executor;
-    if (!future->unasked || future->piece != NULL ||
-        !cth__tasks_keep(&executor->spare, future, CTH__KEPT)) {
-        (void)cth_mutex_unlock(&executor->mutex); // it may take its time
-        cth__future_free(future);
-        (void)cth_mutex_lock(&executor->mutex);
+    cth__tasks *spare = &executor->spare;
+    if (future->unasked && future->piece == NULL) {
+        if (spare->n == CTH__KEPT_HERE) {
+            (void)cth_mutex_lock(&executor->inbox.mutex);
+            cth__spare_move(executor);
+            (void)cth_mutex_unlock(&executor->inbox.mutex);
+        }
+        if (cth__tasks_keep(spare, future, CTH__KEPT_HERE)) {
+            return;
+        }
     }
+    (void)cth_mutex_unlock(&executor->mutex); // it may take its time
+    cth__future_free(future);
+    (void)cth_mutex_lock(&executor->mutex);
 }
 
 /* Run a task that is not queued any more. The mutex is held, and held again afterwards; meanwhile
@@ -14479,6 +14500,16 @@ static void cth__worker_sleep(cth_executor *executor, cth__sleeper *sleeper, int
     executor->waking--;
 }
 
+/* Under the mutex: let go of it for about 200 ns, in which a next task may come, or several: better
+   than to meet with who submits them for each. */
+static void cth__worker_pause(cth_executor *executor) {
+    (void)cth_mutex_unlock(&executor->mutex);
+    for (int i = 0; i < 8; i++) {
+        cth__spin_pause();
+    }
+    (void)cth_mutex_lock(&executor->mutex);
+}
+
 /* Under the mutex: look again a moment later, about as long as it takes to be woken. Meanwhile
    submits go by without a wake. */
 static void cth__worker_nap(cth_executor *executor) {
@@ -14517,6 +14548,9 @@ static cth_status cth__worker_main(void *arg) {
         }
     }
     while (here && status == CTH_OK) {
+        if (executor->queue.first == NULL && vain == 0) {
+            cth__worker_pause(executor);
+        }
         if (executor->queue.first == NULL && vain >= CTH__VAIN) {
             cth__worker_nap(executor);
             vain = CTH__VAIN - 1;
