@@ -13481,19 +13481,21 @@ struct cth_executor {
     cth__inbox inbox;
     char apart_too[64];
 
-    cth__word refs;  // of the user and the futures together, and of the workers
-    cth_mutex mutex; // guards all below
-    cth_cond room;   // a task was taken out of the queue, or it is shut
-    cth_cond ended;  // the last worker has ended, or it is shut and no task runs
+    cth_mutex mutex; // guards all below but `refs`; what each task changes is first
+    uint32_t running;
     cth__tasks queue;
-    cth__tasks spare;              // blocks
-    struct cth__sleeper *sleepers; // workers with nothing to do, the latest first
-    uint32_t running, settling, idle, waking, alive, started;
+    cth__tasks spare; // blocks
+    uint64_t completed;
+    bool shut, now; // takes no more tasks; starts none either
     size_t waiting, peak;
-    uint64_t completed, failed, cancelled, dropped;
-    bool shut, now;         // takes no more tasks; starts none either
-    cth_status broken;      // CTH_BROKEN: as both, with the text `error`
+    uint64_t failed, cancelled, dropped;
+    struct cth__sleeper *sleepers; // workers with nothing to do, the latest first
+    uint32_t settling, idle, waking, alive, started;
+    cth_cond room;          // a task was taken out of the queue, or it is shut
+    cth_cond ended;         // the last worker has ended, or it is shut and no task runs
+    cth_status broken;      // CTH_BROKEN: as `shut` and `now`, with the text `error`
     cth_status start_error; // of the latest thread that could not be started
+    cth__word refs;         // of the user and the futures together, and of the workers
     char error[sizeof(((cth__self *)0)->error) + 32];
 };
 
@@ -13507,18 +13509,20 @@ typedef struct cth__callback {
 
 struct cth_future {
     cth_executor *executor;
-    cth_future *next, *prev; // among the queued; `next` also among those to be settled
+    cth_future *next; // among the queued, and among those to be settled
+    union {
+        cth_future *prev;  // while it is queued, and not the first one
+        cth_future *after; // while it waits: for that one
+    };
     cth_task_fn fn;
     cth_cancel *token;
     cth_event over;
     cth__word refs;
     cth__word state;
     cth_status status;
-    struct cth__piece *piece;      // where its data is if not in `bytes`
-    unsigned char *data;           // the argument, the result
-    size_t result_at, result_size; // in `data`
+    struct cth__piece *piece;      // where its argument and result are if not in `bytes`
     cth__callback *callbacks;      // the latest first
-    cth_future *after;             // while it waits: for that one
+    size_t result_at, result_size; // behind the argument
     bool unasked;                  // nobody has a handle
     bool watched;
     bool small;          // its block can be kept
@@ -13578,6 +13582,15 @@ typedef struct cth__runner {
     void (*leave)(cth_executor *executor, cth__self *self); // a worker ends
     cth_status (*map)(cth_executor *executor, struct cth__mapping *m);
 } cth__runner;
+
+/* The argument of a task. */
+static void *cth__task_arg(cth_future *future) {
+    return future->piece != NULL ? (void *)future->piece->memory.bytes : future->bytes;
+}
+
+static void *cth__task_result(cth_future *future) {
+    return (unsigned char *)cth__task_arg(future) + future->result_at;
+}
 
 /* Where the result of a task begins, behind its argument: a place for any type. */
 static size_t cth__result_place(size_t arg_size) {
@@ -13741,9 +13754,14 @@ static void cth__task_unlink(cth_future *future) {
     if (queue->first != future) { // then it may be in the inbox
         cth__inbox_empty(executor);
     }
-    *(future->prev != NULL ? &future->prev->next : &queue->first) = future->next;
-    *(future->next != NULL ? &future->next->prev : &queue->last) = future->prev;
-    future->next = future->prev = NULL;
+    if (queue->first == future) { // the next one is not touched: nobody looks before the first
+        queue->first = future->next;
+        queue->last = queue->first != NULL ? queue->last : NULL;
+    } else {
+        future->prev->next = future->next;
+        *(future->next != NULL ? &future->next->prev : &queue->last) = future->prev;
+    }
+    future->next = NULL;
     queue->n--;
     cth__tasks_expect(queue);
     if (executor->capacity != 0) {
@@ -13836,7 +13854,7 @@ static bool cth__task_goes_on(cth_future *future) {
     } else if (cth__executor_refuses(executor) != CTH_OK) {
         cth__task_drop(future);
     } else {
-        cth__copy(future->data, first->data + first->result_at, first->result_size);
+        cth__copy(cth__task_arg(future), cth__task_result(first), first->result_size);
         (void)cth__worker_need(executor); // there is one, for it stays while a task waits
         cth__task_enqueue(future);
         ended = false;
@@ -13913,7 +13931,7 @@ static bool cth__tasks_settle(cth_future *first) {
 static cth_status cth__task_call(cth_future *future, cth__self *self) {
     const cth__runner *runner = future->executor->runner;
     return runner != NULL ? runner->call(future, self)
-                          : future->fn(future->data, future->data + future->result_at);
+                          : future->fn(cth__task_arg(future), cth__task_result(future));
 }
 
 /* Under the mutex, when something of it has ended: wake those who wait for the end of all. */
@@ -14081,7 +14099,7 @@ static cth_status cth__future_get(cth_future *future, void *result, cth_time dea
         return status;
     }
     if (future->status == CTH_OK && result != NULL) {
-        cth__copy(result, future->data + future->result_at, future->result_size);
+        cth__copy(result, cth__task_result(future), future->result_size);
     }
     return future->status;
 }
@@ -14646,7 +14664,7 @@ static void cth__task_enqueue(cth_future *future) {
     }
 }
 
-/* Give a task its argument, if there is one yet, and where its data is. */
+/* Give a task its argument, if there is one yet, and their places. */
 static void cth__task_fill(cth_future *future,
                            cth__piece *piece,
                            const void *arg,
@@ -14654,11 +14672,10 @@ static void cth__task_fill(cth_future *future,
                            size_t result_at,
                            size_t result_size) {
     future->piece = piece;
-    future->data = piece != NULL ? piece->memory.bytes : (unsigned char *)future->bytes;
     future->result_at = result_at;
     future->result_size = result_size;
     if (arg != NULL) {
-        cth__copy(future->data, arg, arg_size);
+        cth__copy(cth__task_arg(future), arg, arg_size);
     }
 }
 
@@ -15094,7 +15111,7 @@ CTH_API cth_status cth_map_each(cth_executor *executor,
             if (status != CTH_OK) {
                 (void)cth_fail(status, "%s", cth__future_text(future));
             } else if (each != NULL) {
-                status = each(future->data + future->result_at, context);
+                status = each(cth__task_result(future), context);
             }
             given++;
             cth_future_release(future);
@@ -15638,11 +15655,9 @@ static cth_status cth__process_call(cth_future *future, cth__self *self) {
             }
         }
         if (status == CTH_OK) {
-            status = cth__child_ask(p, self, future->fn, &future->piece, future->data,
-                                    future->result_at, future->result_size, &begun);
-            if (future->piece != NULL) {
-                future->data = future->piece->memory.bytes;
-            }
+            status = cth__child_ask(p, self, future->fn, &future->piece,
+                                    (unsigned char *)cth__task_arg(future), future->result_at,
+                                    future->result_size, &begun);
             if (self->child != NULL && ++self->child->tasks == p->max_tasks) {
                 cth__child_drop(p, self, CTH__CHILD_GRACE, how);
             }
@@ -15770,7 +15785,7 @@ static cth_status cth__process_map(cth_executor *executor, cth__mapping *m) {
         cth_future *future = ahead[done++ % AHEAD];
         if (status == CTH_OK || cth_future_cancel(future) != CTH_OK) {
             const cth_status got = cth_future_result(future, NULL);
-            const unsigned char *results = future->data + future->result_at;
+            const unsigned char *results = (unsigned char *)cth__task_result(future);
             const cth__chunk_end *end = (const cth__chunk_end *)(const void *)results;
             const char *error = cth_future_error(future);
             if (status == CTH_OK && (status = got) == CTH_OK) {
