@@ -13713,8 +13713,9 @@ static void cth__task_becomes(cth_future *future, uint32_t state) {
 
 /* Under both mutexes: leave blocks in the inbox, unless it has enough. */
 static void cth__spare_move(cth_executor *executor) {
+    const size_t most = CTH__KEPT;
     cth__tasks *from = &executor->spare, *to = &executor->inbox.spare;
-    if (from->first != NULL && to->n < CTH__KEPT) {
+    if (from->first != NULL && to->n < most) {
         from->last->next = to->first;
         to->last = to->first != NULL ? to->last : from->last;
         to->first = from->first;
