@@ -7207,8 +7207,8 @@ enum { CTH__FATE_BEFORE_REPLY = CTH__FATE_LATE + 1, CTH__FATE_STALL, CTH__FATE_N
 
 /* A worker's memory; it is there as long as the worker or a part of it that is mapped. */
 typedef struct cth__sim_shared {
+    unsigned char bytes[32768]; // first: a place for any type
     uint32_t refs;
-    unsigned char bytes[32768];
 } cth__sim_shared;
 
 typedef struct cth__sim_memory {

@@ -785,15 +785,17 @@ def dump_on_signal(exe):
     with subprocess.Popen([exe], stdout=subprocess.PIPE, text=True) as program:
         watchdog = threading.Timer(REAL_LIMIT, program.kill)
         watchdog.start()
-        first = program.stdout.readline()
-        program.send_signal(signal.SIGUSR1)
-        lines = program.stdout.read().splitlines()
+        lines = []
+        for line in program.stdout:
+            lines.append(line.rstrip("\n"))
+            if line.startswith("it hangs"):  # not earlier: ThreadSanitizer's threads must have begun
+                program.send_signal(signal.SIGUSR1)
         watchdog.cancel()
     need(program.returncode == 0, "it ended with status %d" % program.returncode)
     shown = [line for line in lines if line.startswith("on a signal: MainThread")]
     need(len(shown) == 1, "%d dumps for one signal" % len(shown))
     lines.remove(shown[0])
-    dump_threads(Run("\n".join([first.rstrip(), *lines, ""]), 1, False))
+    dump_threads(Run("\n".join([*lines, ""]), 1, False))
 
 
 @entry("python_threading/d6_dump_threads", also=dump_on_signal)
