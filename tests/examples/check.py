@@ -788,7 +788,7 @@ def dump_on_signal(exe):
         lines = []
         for line in program.stdout:
             lines.append(line.rstrip("\n"))
-            if line.startswith("it hangs"):  # not earlier: ThreadSanitizer's threads must have begun
+            if line.startswith("it hangs"):  # the threads must have begun, for ThreadSanitizer
                 program.send_signal(signal.SIGUSR1)
         watchdog.cancel()
     need(program.returncode == 0, "it ended with status %d" % program.returncode)
