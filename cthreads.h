@@ -2346,8 +2346,8 @@ CTH_API void cth_future_release(cth_future *future);
    Workers start when there is more to do than idle ones can take, and are daemons: the program does
    not wait for them at exit, a shutdown does. Tasks start in the order they were submitted.
 
-   Each task is one allocation. The memory of small ones (128 bytes of argument and result) is used
-   again: at most 2 MiB are kept for later ones while there is work, and that of 8 tasks otherwise.
+   A submit allocates once at most. The memory of small tasks (128 bytes of argument and result) is
+   used again: at most 2 MiB are kept while there is work, and that of 8 tasks otherwise.
    ---------------------------------------------------------------------------------------------- */
 
 /* An executor. Opaque, reference-counted: each of its futures keeps it. */
@@ -13450,7 +13450,7 @@ typedef struct cth__sleeper {
     struct cth__child *child; // it does not wait at `wake` but here, see impl:process
 } cth__sleeper;
 
-/* Tasks, linked by `next`. */
+/* Tasks, linked by `next`; `last` counts only while there are any. */
 typedef struct cth__tasks {
     cth_future *first, *last;
     size_t n;
@@ -13606,9 +13606,20 @@ static bool cth__executor_of_parent(const cth_executor *executor) {
 static void cth__tasks_append(cth__tasks *tasks, cth_future *future) {
     future->next = NULL;
     future->prev = tasks->last;
-    *(tasks->last != NULL ? &tasks->last->next : &tasks->first) = future;
+    *(tasks->first != NULL ? &tasks->last->next : &tasks->first) = future;
     tasks->last = future;
     tasks->n++;
+}
+
+/* Move all of `from` to the end of `to`. */
+static void cth__tasks_move(cth__tasks *from, cth__tasks *to) {
+    if (from->first != NULL) {
+        from->first->prev = to->last;
+        *(to->first != NULL ? &to->last->next : &to->first) = from->first;
+        to->last = from->last;
+        to->n += from->n;
+        *from = (cth__tasks){NULL, NULL, 0};
+    }
 }
 
 /* Keep a block if it is small and there are not so many yet. In front: it is in a cache. */
@@ -13623,26 +13634,20 @@ static bool cth__tasks_keep(cth__tasks *tasks, cth_future *block, size_t most) {
     return true;
 }
 
-/* Have the next task or block on its way here: another thread wrote it last. */
-static void cth__tasks_expect(const cth__tasks *tasks) {
-#  if CTH__GNU
-    if (tasks->first != NULL) {
-        __builtin_prefetch(tasks->first, 1);
-        __builtin_prefetch((const char *)tasks->first + 64, 1);
-    }
-#  else
-    (void)tasks;
-#  endif
-}
-
-/* Take the first block, or NULL. */
+/* Take the first task or block, or NULL. The next one is not written to: nobody looks before the
+   first. */
 static cth_future *cth__tasks_pop(cth__tasks *tasks) {
     cth_future *block = tasks->first;
     if (block != NULL) {
         tasks->first = block->next;
         tasks->n--;
-        cth__tasks_expect(tasks);
     }
+#  if CTH__GNU
+    if (tasks->first != NULL) { // another thread wrote it last: have it on its way here
+        __builtin_prefetch(tasks->first, 1);
+        __builtin_prefetch((const char *)tasks->first + 64, 1);
+    }
+#  endif
     return block;
 }
 
@@ -13714,13 +13719,8 @@ static void cth__task_becomes(cth_future *future, uint32_t state) {
 /* Under both mutexes: leave blocks in the inbox, unless it has enough. */
 static void cth__spare_move(cth_executor *executor) {
     const size_t most = CTH__KEPT;
-    cth__tasks *from = &executor->spare, *to = &executor->inbox.spare;
-    if (from->first != NULL && to->n < most) {
-        from->last->next = to->first;
-        to->last = to->first != NULL ? to->last : from->last;
-        to->first = from->first;
-        to->n += from->n;
-        *from = (cth__tasks){NULL, NULL, 0};
+    if (executor->inbox.spare.n < most) {
+        cth__tasks_move(&executor->spare, &executor->inbox.spare);
     }
 }
 
@@ -13735,14 +13735,8 @@ static void cth__inbox_empty(cth_executor *executor) {
         return; // nothing has come since it was closed
     }
     (void)cth_mutex_lock(&inbox->mutex);
-    if (inbox->tasks.first != NULL) {
-        inbox->tasks.first->prev = queue->last;
-        *(queue->last != NULL ? &queue->last->next : &queue->first) = inbox->tasks.first;
-        queue->last = inbox->tasks.last;
-        queue->n += inbox->tasks.n;
-        executor->peak = queue->n > executor->peak ? queue->n : executor->peak;
-        inbox->tasks = (cth__tasks){NULL, NULL, 0};
-    }
+    cth__tasks_move(&inbox->tasks, queue);
+    executor->peak = queue->n > executor->peak ? queue->n : executor->peak;
     cth__spare_move(executor);
     inbox->open = open;
     (void)cth_mutex_unlock(&inbox->mutex);
@@ -13755,16 +13749,14 @@ static void cth__task_unlink(cth_future *future) {
     if (queue->first != future) { // then it may be in the inbox
         cth__inbox_empty(executor);
     }
-    if (queue->first == future) { // the next one is not touched: nobody looks before the first
-        queue->first = future->next;
-        queue->last = queue->first != NULL ? queue->last : NULL;
+    if (queue->first == future) {
+        (void)cth__tasks_pop(queue);
     } else {
         future->prev->next = future->next;
         *(future->next != NULL ? &future->next->prev : &queue->last) = future->prev;
+        queue->n--;
     }
     future->next = NULL;
-    queue->n--;
-    cth__tasks_expect(queue);
     if (executor->capacity != 0) {
         (void)cth_cond_notify(&executor->room, 1);
     }
